@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
 from ser.results.metrics.ensemble import mean_of_runs
-from ser.results.records.evaluation import Snapshots
+from ser.results.records.evaluation import Augmented, Ensemble, Snapshots
 from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
 from ser.train.classical.classifier import Classical
@@ -50,7 +49,7 @@ def mean_of_views(predictions: EvaluatedPredictions, space: Workspace) -> pd.Dat
 
 def evaluate_views(
     predictions: EvaluatedPredictions, space: Workspace, found: evaluation.Temperatures | None
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[Augmented, pd.DataFrame]:
     """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
 
     Returns:
@@ -60,17 +59,18 @@ def evaluate_views(
         ConfigError, StoreError: as `mean_of_views`.
     """
     model, new = predictions.model, mean_of_views(predictions, space)
-    part = {
-        "views": ["original", *TTA_VIEWS],
-        **evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found),
-        "comparison": compare(new, predictions.test, model.classes),
-    }
+    numbers = evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found)
+    part = Augmented(
+        views=["original", *TTA_VIEWS],
+        **numbers._asdict(),
+        comparison=compare(new, predictions.test, model.classes),
+    )
     return part, new
 
 
 def evaluate_mean_of_runs(
     test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool, calibrate: bool
-) -> dict[str, Any] | None:
+) -> Ensemble | None:
     """Evaluate the mean of the runs' probabilities, beside the runs one by one; None with one run.
 
     Args:
@@ -82,11 +82,8 @@ def evaluate_mean_of_runs(
     one = mean_of_runs(test, classes)
     held_out = None if validation is None else mean_of_runs(validation, classes)
     own = evaluation.fit_temperatures(held_out, classes) if calibrate and held_out is not None else None
-    return {
-        "members": runs,
-        **evaluation.evaluation_numbers(one, held_out, classes, together, own),
-        "comparison": against_members(one, test, classes),
-    }
+    numbers = evaluation.evaluation_numbers(one, held_out, classes, together, own)
+    return Ensemble(members=runs, **numbers._asdict(), comparison=against_members(one, test, classes))
 
 
 def compare_snapshots(predictions: EvaluatedPredictions) -> Snapshots | None:

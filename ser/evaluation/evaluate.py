@@ -8,23 +8,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from ser.errors import ConfigError, SerError
 from ser.evaluation import record
 from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
 from ser.evaluation.evaluated_model import EvaluatedModel, find_model
 from ser.evaluation.novelty import TrainingUtterances, evaluate_novelty, find_novel
-from ser.evaluation.outputs import KINDS, parts_of_outputs, ratings_of, refuse_what_is_of_classes
+from ser.evaluation.outputs import KINDS, evaluate_outputs, ratings_of, refuse_what_is_of_classes
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
 from ser.evaluation.suite import evaluate_suite
 from ser.evaluation.votes import compare_with_votes
 from ser.explain.explain import HeadFile
 from ser.explain.explain import explain as explain_heads
-from ser.jsonfile import plain, write_json
+from ser.jsonfile import Time, plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
-from ser.results.records.evaluation import Evaluation, OutputEvaluation
+from ser.results.records.evaluation import AnyEvaluation, Evaluation, EvaluationOpening
 from ser.results.records.gaps import EvaluatedGroups
 from ser.train.option import converted
 from ser.train.runs.options import option_fields
@@ -108,11 +110,21 @@ def evaluate(
             _refuse_calibration(found, option)
     if (views or limits) and not suite:
         raise ConfigError("--views and --limit are of the suite", expected="--suite")
-    options: dict[str, Any] = {"dataset": dataset, "scheme": scheme, "calibrate": calibrate, "tta": tta}
-    options["conformal"] = conformal
     suite_words = ["suite", *(views or ()), *limits] if suite else []
     examples_shown = examples if explain else 0
-    path = record.place(found, space, output, **options, suite=suite_words, novelty=novelty, examples=examples_shown)
+    path = record.place(
+        found,
+        space,
+        output,
+        dataset=dataset,
+        scheme=scheme,
+        calibrate=calibrate,
+        conformal=conformal,
+        tta=tta,
+        suite=suite_words,
+        novelty=novelty,
+        examples=examples_shown,
+    )
     features = tta or suite or explain or bool(novelty)
     engine = Engine(workers(jobs, len(found.heads), device), backend, address, space.root)
     predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory, engine)
@@ -123,66 +135,90 @@ def evaluate(
     if conformal is not None:
         notes += record.conformal_notes(predictions, conformal)
     files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
+    opening = record.opening(predictions, command, table, device)
+    spent = Time(started=started.isoformat(timespec="seconds"), seconds=0.0)
+    result: AnyEvaluation
     if found.learns.kind in KINDS:
-        result, more = parts_of_outputs(predictions, space, conformal, tta)
+        result, more = evaluate_outputs(predictions, space, opening, notes, spent, conformal, tta)
     else:
-        result, more = _parts_of_classes(predictions, space, table, notes, calibrate, conformal, tta)
+        result, more = _evaluate_classes(
+            predictions, space, opening, notes, spent, conformal, tta, table=table, calibrate=calibrate
+        )
     files |= more
     if suite:
-        groups: EvaluatedGroups | None = result.get("groups")
-        gender = groups.gender if groups else result["genders"]
-        speaker = groups.speaker.gap if groups and groups.speaker else None
-        result["suite"], files["suite"] = evaluate_suite(
-            predictions, space, views or ["suite"], limits, gender, speaker
-        )
-    training = TrainingUtterances(found, space, str(found.scheme or predictions.scheme), device, memory)
-    for kind in novelty:
-        entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
-        result["novelty"].append(entry)
-        files[f"novelty-{record.safe(kind)}"] = scores
-    if explain:
-        result["explanations"] = _explain(predictions, path, examples, say)
-    document = plain(
-        {
-            **record.opening(predictions, command, table, device),
-            **result,
-            "notes": notes,
-            "files": record.write_tables(path, files),
-            "time": {"started": started.isoformat(timespec="seconds"), "seconds": round(time.monotonic() - clock, 3)},
-        }
-    )
-    write_json(path, document, OutputEvaluation if found.learns.kind in KINDS else Evaluation)
-    return document, path
+        gender = result.groups.gender if isinstance(result, Evaluation) else result.genders
+        speakers = result.groups.speaker if isinstance(result, Evaluation) else None
+        gap = None if speakers is None else speakers.gap
+        result.suite, files["suite"] = evaluate_suite(predictions, space, views or ["suite"], limits, gender, gap)
+    if isinstance(result, Evaluation):
+        training = TrainingUtterances(found, space, str(found.scheme or predictions.scheme), device, memory)
+        for kind in novelty:
+            entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
+            result.novelty.append(entry)
+            files[f"novelty-{record.safe(kind)}"] = scores
+        if explain:
+            result.explanations = _explain(predictions, path, examples, say)
+    result.files = record.write_tables(path, files)
+    spent.seconds = round(time.monotonic() - clock, 3)
+    write_json(path, result)
+    return plain(result), path
 
 
-def _parts_of_classes(
+def _evaluate_classes(
     predictions: EvaluatedPredictions,
     space: Workspace,
-    table: Table | None,
+    opening: EvaluationOpening,
     notes: list[str],
-    calibrate: bool,
+    spent: Time,
     coverage: float | None,
     tta: bool,
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """The parts of the record of heads on classes, of probabilities calibrated where that was asked for; and tables.
+    *,
+    table: Table | None,
+    calibrate: bool,
+) -> tuple[Evaluation, dict[str, pd.DataFrame]]:
+    """The record of heads on classes, of probabilities calibrated where that was asked for; and tables for beside it.
 
     Args:
-        notes: of the record; more may be added.
+        notes: of the record; one may be added.
+        table: with the votes, where there are any.
     """
-    classes, test, held_out = predictions.model.classes, predictions.test, predictions.held_out
+    model, own, classes = predictions.model, predictions.own, predictions.model.classes
+    test, validation, held_out = predictions.test, predictions.validation, predictions.held_out
     temperatures = evaluation.fit_temperatures(held_out, classes) if calibrate else None
-    result = _plain_parts(predictions, temperatures, table, notes)
-    ratings = ratings_of(predictions, coverage)
-    if ratings:
-        result["ratings"] = ratings
+    rights, votes = gaps.rights_of(test, classes), None
+    if table is not None:
+        try:
+            votes = compare_with_votes(test, table, predictions.scheme, classes, own, temperatures)
+        except SerError as error:
+            notes.append(f"no comparison with votes: {error.line()}")
+    matrix, per_class = record.counts(predictions)
+    found = Evaluation(
+        **asdict(opening),
+        **evaluation.evaluation_numbers(test, validation, classes, own, temperatures)._asdict(),
+        confusion_matrix=matrix,
+        per_class=per_class,
+        temperature=None if temperatures is None else record.temperatures(predictions, temperatures),
+        groups=EvaluatedGroups(gender=gaps.gender_gaps(rights), speaker=gaps.speaker_gaps(rights)),
+        ensemble=evaluate_mean_of_runs(test, validation, classes, own, calibrate),
+        snapshots=compare_snapshots(predictions),
+        average=model.average,
+        votes=votes,
+        tta=None,
+        novelty=[],
+        explanations=None,
+        ratings=ratings_of(predictions, coverage) or UNSET,
+        notes=notes,
+        files={},
+        time=spent,
+    )
     if coverage is not None:
         if temperatures is not None:
             test, held_out = (evaluation.calibrated(rows, classes, temperatures) for rows in (test, held_out))
-        result["conformal"] = conformal_sets(test, held_out, classes, predictions.own, coverage)
+        found.conformal = conformal_sets(test, held_out, classes, own, coverage)
     if not tta:
-        return result, {}
-    result["tta"], views = evaluate_views(predictions, space, temperatures)
-    return result, {"tta": views}
+        return found, {}
+    found.tta, views = evaluate_views(predictions, space, temperatures)
+    return found, {"tta": views}
 
 
 def _refuse_calibration(model: EvaluatedModel, option: str) -> None:
@@ -207,37 +243,6 @@ def _table_of(predictions: EvaluatedPredictions, space: Workspace) -> tuple[Tabl
         return load_table(predictions.dataset, space), []
     except SerError as error:
         return None, [f"no comparison with votes: {error.line()}"]
-
-
-def _plain_parts(
-    predictions: EvaluatedPredictions,
-    temperatures: evaluation.Temperatures | None,
-    table: Table | None,
-    notes: list[str],
-) -> dict[str, Any]:
-    """The parts that follow from the predictions, with empty places for those that need an option."""
-    model, test, validation, own = predictions.model, predictions.test, predictions.validation, predictions.own
-    classes, calibrate = model.classes, temperatures is not None
-    rights = gaps.rights_of(test, classes)
-    result: dict[str, Any] = {
-        **evaluation.evaluation_numbers(test, validation, classes, own, temperatures),
-        **record.counts(predictions),
-        "temperature": None if temperatures is None else record.temperatures(predictions, temperatures),
-        "groups": EvaluatedGroups(gender=gaps.gender_gaps(rights), speaker=gaps.speaker_gaps(rights)),
-        "ensemble": evaluate_mean_of_runs(test, validation, classes, own, calibrate),
-        "snapshots": compare_snapshots(predictions),
-        "average": model.average,
-        "votes": None,
-        "tta": None,
-        "novelty": [],
-        "explanations": None,
-    }
-    if table is not None:
-        try:
-            result["votes"] = compare_with_votes(test, table, predictions.scheme, classes, own, temperatures)
-        except SerError as error:
-            notes.append(f"no comparison with votes: {error.line()}")
-    return result
 
 
 def _explain(predictions: EvaluatedPredictions, path: Path, examples: int, say: Callable[[str], None]) -> str:

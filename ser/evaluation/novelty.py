@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,9 @@ from ser.features.tensors import load_features
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import load_table
 from ser.results.metrics import novelty
-from ser.results.metrics.intervals import describe
+from ser.results.metrics.intervals import describe_as
+from ser.results.records.evaluated_output import DescribedShare
+from ser.results.records.evaluation import Novelty, NoveltyCounts, NoveltyScores, Separation
 from ser.train.runs.joined_corpora import identities, same_encoders
 from ser.workspace import Workspace
 
@@ -157,7 +159,7 @@ def _ids_of_emotion(kind: str, model: EvaluatedModel, dataset: str, space: Works
 
 def evaluate_novelty(
     novel: NovelUtterances, predictions: EvaluatedPredictions, training: TrainingUtterances
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[Novelty, pd.DataFrame]:
     """Score known and novel utterances by each head.
 
     Where the known corpus is the heads' own and an emotion was left out, only the novel utterances of the fold's test
@@ -264,25 +266,24 @@ def _entry(
     values: Sequence[tuple[int, dict[str, dict[str, float]]]],
     table: pd.DataFrame,
     training: TrainingUtterances,
-) -> dict[str, Any]:
+) -> Novelty:
     """The record's entry: for each run the mean over its heads, described over runs."""
     runs = sorted({run for run, _ in values})
     names = [n for n in novelty.SCORES if all(n in found for _, found in values)]
-    scores = {
-        name: {
-            measure: describe([float(np.mean([f[name][measure] for r, f in values if r == run])) for run in runs])
-            for measure in ("AUROC", "FPR95")
-        }
-        for name in names
-    }
+
+    def over_runs(name: str, measure: str) -> DescribedShare:
+        each = [float(np.mean([f[name][measure] for r, f in values if r == run])) for run in runs]
+        return describe_as(DescribedShare, each)
+
+    scores = {name: Separation(AUROC=over_runs(name, "AUROC"), FPR95=over_runs(name, "FPR95")) for name in names}
     size = table.groupby("novel")["utterance_id"].nunique()
-    return {
-        "novel": novel.kind,
-        "dataset": novel.corpus.data.dataset,
-        "n": {"known": int(size[0]), "novel": int(size[1])},
-        "heads": len(values),
-        "without_novel": len(model.heads) - len(values),
-        "neighbour": novelty.NEIGHBOUR,
-        "scores": {name: scores.get(name) for name in novelty.SCORES},
-        "notes": [*training.notes, *([] if "energy" in names else ["no energy: a classical head has no logits"])],
-    }
+    return Novelty(
+        novel=novel.kind,
+        dataset=novel.corpus.data.dataset,
+        n=NoveltyCounts(known=int(size[0]), novel=int(size[1])),
+        heads=len(values),
+        without_novel=len(model.heads) - len(values),
+        neighbour=novelty.NEIGHBOUR,
+        scores=NoveltyScores(**{name: scores.get(name) for name in novelty.SCORES}),
+        notes=[*training.notes, *([] if "energy" in names else ["no energy: a classical head has no logits"])],
+    )

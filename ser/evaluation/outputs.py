@@ -1,22 +1,25 @@
 """The parts of an evaluation that are of dimensions or of several labels."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.evaluation.ensembles import mean_of_views
 from ser.evaluation.evaluated_model import EvaluatedModel
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.views import TTA_VIEWS
+from ser.jsonfile import Time
 from ser.metadata.targets import DIMENSIONS, LABELS
 from ser.results.metrics.ensemble import mean_of_runs
 from ser.results.metrics.evaluation import units
 from ser.results.metrics.measures import RATED_AS, VALUE, measure_of, ratings_beside
 from ser.results.metrics.outputs import output_gaps, output_numbers
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.evaluated_output import EvaluatedOutput
+from ser.results.records.evaluation import EvaluationOpening, OutputEnsemble, OutputEvaluation, OutputViews
 from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
 from ser.workspace import Workspace
@@ -24,7 +27,7 @@ from ser.workspace import Workspace
 KINDS = (DIMENSIONS, LABELS)  # of targets that have no class
 
 
-def refuse_what_is_of_classes(model: EvaluatedModel, asked: Mapping[str, Any]) -> None:
+def refuse_what_is_of_classes(model: EvaluatedModel, asked: Mapping[str, object]) -> None:
     """Refuse options that mean nothing to heads without classes.
 
     Args:
@@ -41,10 +44,16 @@ def refuse_what_is_of_classes(model: EvaluatedModel, asked: Mapping[str, Any]) -
             )
 
 
-def parts_of_outputs(
-    predictions: EvaluatedPredictions, space: Workspace, coverage: float | None, tta: bool
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """The parts of the record of heads on dimensions or labels, and tables for beside it.
+def evaluate_outputs(
+    predictions: EvaluatedPredictions,
+    space: Workspace,
+    opening: EvaluationOpening,
+    notes: list[str],
+    spent: Time,
+    coverage: float | None,
+    tta: bool,
+) -> tuple[OutputEvaluation, dict[str, pd.DataFrame]]:
+    """The record of heads on dimensions or labels, and tables for beside it.
 
     Args:
         coverage: of the intervals of dimensions, or the answers to labels; None makes none.
@@ -53,35 +62,39 @@ def parts_of_outputs(
     model, test, own = predictions.model, predictions.test, predictions.own
     outputs, plain = model.classes, units(test, own)
     scales = model.first_facts.scales if model.summary is None else model.summary.data.get("scales", {})
-    result: dict[str, Any] = {
-        "learns": model.learns.text,
-        "scales": {} if scales is UNSET else scales,
-        "scores": metrics_from_predictions(plain, outputs)["pooled"],
-        "outputs": output_numbers(test, predictions.held_out, outputs, own, coverage),
-        "genders": output_gaps(plain, outputs),
-        "ensemble": None,
-        "tta": None,
-    }
+    found = OutputEvaluation(
+        **asdict(opening),
+        learns=model.learns.text,
+        scales={} if scales is UNSET else scales,
+        scores=metrics_from_predictions(plain, outputs).pooled,
+        outputs=output_numbers(test, predictions.held_out, outputs, own, coverage),
+        genders=output_gaps(plain, outputs),
+        ensemble=None,
+        tta=None,
+        notes=notes,
+        files={},
+        time=spent,
+    )
     metric = measure_of(test).names[0]
     if test["run"].nunique() > 1:
         mean = mean_of_runs(test, outputs)
-        result["ensemble"] = {
-            "members": int(test["run"].nunique()),
-            "scores": metrics_from_predictions(units(mean, own), outputs)["pooled"],
-            "comparison": against_members(mean, test, outputs, metric),
-        }
+        found.ensemble = OutputEnsemble(
+            members=int(test["run"].nunique()),
+            scores=metrics_from_predictions(units(mean, own), outputs).pooled,
+            comparison=against_members(mean, test, outputs, metric),
+        )
     if not tta:
-        return result, {}
+        return found, {}
     new = mean_of_views(predictions, space)
-    result["tta"] = {
-        "views": ["original", *TTA_VIEWS],
-        "scores": metrics_from_predictions(units(new, own), outputs)["pooled"],
-        "comparison": compare(new, test, outputs, metric),
-    }
-    return result, {"tta": new}
+    found.tta = OutputViews(
+        views=["original", *TTA_VIEWS],
+        scores=metrics_from_predictions(units(new, own), outputs).pooled,
+        comparison=compare(new, test, outputs, metric),
+    )
+    return found, {"tta": new}
 
 
-def ratings_of(predictions: EvaluatedPredictions, coverage: float | None) -> dict[str, Any]:
+def ratings_of(predictions: EvaluatedPredictions, coverage: float | None) -> dict[str, EvaluatedOutput]:
     """The dimensions that are predicted beside classes; {} where the corpus has no ratings."""
     names, test = _rated(predictions.test)
     if not names:

@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import EvaluatedModel
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
+from ser.jsonfile import TableFile
 from ser.metadata import ledger
 from ser.metadata.table import Table
 from ser.metadata.targets import DIMENSIONS
@@ -24,48 +24,57 @@ from ser.results.metrics.conformal import unlimited
 from ser.results.metrics.measures import Labels, measure_of
 from ser.results.metrics.outputs import BINS as OUTPUT_BINS
 from ser.results.records.environment import environment
-from ser.results.records.evaluation import FittedTemperature, NumbersTable, Temperatures
+from ser.results.records.evaluation import (
+    DataOfEvaluation,
+    EvaluatedClass,
+    EvaluationOpening,
+    FittedTemperature,
+    ModelOfEvaluation,
+    NumbersTable,
+    Temperatures,
+)
+from ser.results.records.model import Confusion
 from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
 from ser.workspace import Workspace, writing
 
 LONG = 80
 
 
-def opening(predictions: EvaluatedPredictions, command: str, table: Table | None, device: str) -> dict[str, Any]:
+def opening(predictions: EvaluatedPredictions, command: str, table: Table | None, device: str) -> EvaluationOpening:
     """The opening of the record: the model, the data, and what a reader must know."""
     model, test = predictions.model, predictions.test
     one = test.drop_duplicates("utterance_id")
     corpus, of_outputs = predictions.corpus, "true" not in test
     stores = {} if corpus is None else corpus.data.stores
-    return {
-        "schema": OUTPUT_EVALUATION_SCHEMA if of_outputs else EVALUATION_SCHEMA,
-        "experiment": model.name,
-        "command": command,
-        "model": {
-            "kind": "head" if model.single else "experiment",
-            "record": None if model.summary is None else model.path.name,
-            "config_hash": None if model.summary is None else model.summary.config_hash,
-            "runs": int(test["run"].nunique()),
-            "folds": int(test["fold"].nunique()),
-            "heads": len(model.heads),
-            "amount": model.amount or None,
-        },
-        "data": {
-            "dataset": predictions.dataset,
-            "own": predictions.own,
-            "rows": "recorded test rows of each fold" if predictions.own else "all, predicted by each saved head",
-            "scheme": predictions.scheme,
-            "utterances": len(one),
-            "classes": {c: _number_of(one, c) for c in model.classes},
-            "dropped": {} if predictions.own or corpus is None else corpus.data.dropped,
-            "table": None if table is None else {"path": f"metadata/{predictions.dataset}.csv", "sha256": table.sha256},
-            "stores": {n: {k: s[k] for k in ("path", "features_sha256", "identity")} for n, s in stores.items()},
-        },
-        "unit": "run" if predictions.own else "head",
-        "bins": OUTPUT_BINS if of_outputs else BINS,
-        "stamps": list(dict.fromkeys(_stamps(predictions))),
-        "environment": environment(device),
-    }
+    return EvaluationOpening(
+        schema=OUTPUT_EVALUATION_SCHEMA if of_outputs else EVALUATION_SCHEMA,
+        experiment=model.name,
+        command=command,
+        model=ModelOfEvaluation(
+            kind="head" if model.single else "experiment",
+            record=None if model.summary is None else model.path.name,
+            config_hash=None if model.summary is None else model.summary.config_hash,
+            runs=int(test["run"].nunique()),
+            folds=int(test["fold"].nunique()),
+            heads=len(model.heads),
+            amount=model.amount or None,
+        ),
+        data=DataOfEvaluation(
+            dataset=predictions.dataset,
+            own=predictions.own,
+            rows="recorded test rows of each fold" if predictions.own else "all, predicted by each saved head",
+            scheme=predictions.scheme,
+            utterances=len(one),
+            classes={c: _number_of(one, c) for c in model.classes},
+            dropped={} if predictions.own or corpus is None else corpus.data.dropped,
+            table=None if table is None else TableFile(path=f"metadata/{predictions.dataset}.csv", sha256=table.sha256),
+            stores={n: {k: s[k] for k in ("path", "features_sha256", "identity")} for n, s in stores.items()},
+        ),
+        unit="run" if predictions.own else "head",
+        bins=OUTPUT_BINS if of_outputs else BINS,
+        stamps=list(dict.fromkeys(_stamps(predictions))),
+        environment=environment(device),
+    )
 
 
 def _number_of(one: pd.DataFrame, output: str) -> int:
@@ -88,25 +97,25 @@ def _stamps(predictions: EvaluatedPredictions) -> list[str]:
     return stamps
 
 
-def counts(predictions: EvaluatedPredictions) -> dict[str, Any]:
+def counts(predictions: EvaluatedPredictions) -> tuple[Confusion, dict[str, EvaluatedClass]]:
     """The confusion counts over all runs and heads, and the scores of each class, means over these as in a summary."""
     truth, guess = predictions.test["true"].to_numpy(), predictions.test["predicted"].to_numpy()
     classes = predictions.model.classes
     rows = evaluation.units(predictions.test, predictions.own).groupby("run")
     each = [per_class(own["true"].to_numpy(), own["predicted"].to_numpy(), classes) for _, own in rows]
-    return {
-        "confusion_matrix": {"labels": classes, "counts": confusion(truth, guess, classes).tolist()},
-        "per_class": {name: _over_units([own[name] for own in each]) for name in classes},
-    }
+    matrix = Confusion(labels=classes, counts=confusion(truth, guess, classes).tolist())
+    return matrix, {name: _over_units([own[name] for own in each]) for name in classes}
 
 
-def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> dict[str, float | int | None]:
+def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> EvaluatedClass:
     """The mean of each score of a class, None where no unit has one; the sum of its utterances."""
-    found: dict[str, float | int | None] = {"support": sum(int(own["support"] or 0) for own in each)}
-    for score in ("precision", "recall", "F1"):
+
+    def mean(score: str) -> float | None:
         values = [value for own in each if (value := own[score]) is not None]
-        found[score] = float(np.mean(values)) if values else None
-    return found
+        return float(np.mean(values)) if values else None
+
+    support = sum(int(own["support"] or 0) for own in each)
+    return EvaluatedClass(support=support, precision=mean("precision"), recall=mean("recall"), F1=mean("F1"))
 
 
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> Temperatures:

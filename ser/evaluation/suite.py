@@ -71,7 +71,7 @@ def evaluate_suite(
     for view, own in files.items():
         changed = features_in_view(original, own, predictions.dataset, space, "tested on in an evaluation")
         new = _predicted(predictions, changed, same=False)
-        scores = metrics_from_predictions(units(new, predictions.own), model.classes)["pooled"]
+        scores = metrics_from_predictions(units(new, predictions.own), model.classes).pooled
         unchanged = None if model.learns.kind == DIMENSIONS else _same_answers(test, new, model)
         compared = compare(test, new, model.classes, metric)
         checks.append(robustness_check(view, scores.main.mean, compared, unchanged, bounds))

@@ -1,7 +1,6 @@
 """Predictions beside the annotators' votes, where the table has them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,9 @@ from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.results.metrics import evaluation, soft_labels
 from ser.results.metrics.classification import class_numbers, scores
-from ser.results.metrics.intervals import describe
+from ser.results.metrics.intervals import describe, describe_as
+from ser.results.records.evaluated_output import DescribedShare
+from ser.results.records.evaluation import Distances, HeadAccuracy, HumanAccuracy, Pairwise, VoteScores
 
 
 def compare_with_votes(
@@ -21,7 +22,7 @@ def compare_with_votes(
     classes: Sequence[str],
     together: bool,
     found: evaluation.Temperatures | None,
-) -> dict[str, Any] | None:
+) -> VoteScores | None:
     """Compare predictions with the distribution of the votes; None where the table has no votes for the classes.
 
     Args:
@@ -35,32 +36,28 @@ def compare_with_votes(
     if not (where >= 0).any():
         return None
     rows, at = test[where >= 0], where[where >= 0]
-    states = {
-        "uncalibrated": rows,
-        "calibrated": None if found is None else evaluation.calibrated(rows, classes, found),
-    }
     first = np.unique(at, return_index=True)[1]
     label = evaluation.truth(rows, classes)
     shares, complete = votes.shares[at[first]], votes.complete[at[first]]
     groups = [g for _, g in evaluation.units(rows, together).assign(at=at).groupby("run")]
+    heads = [scores(g["true"].to_numpy(), g["predicted"].to_numpy(), classes) for g in groups]
     pairs = [_pairwise(g, votes, classes) for g in groups]
     whole = [p for p in pairs if p is not None]
-    return {
-        "n": len(first),
-        "complete": int(complete.sum()),
-        "human": soft_labels.human(shares, label[first]),
-        "head": {
-            m: describe([scores(g["true"].to_numpy(), g["predicted"].to_numpy(), classes)[m] for g in groups])
-            for m in ("WA", "UA")
-        },
-        "pairwise": {
-            "head": describe([p["head"] for p in whole]),
-            "annotators": float(np.mean([p["annotators"] for p in whole])),
-        }
+    changed = None if found is None else evaluation.calibrated(rows, classes, found)
+    return VoteScores(
+        n=len(first),
+        complete=int(complete.sum()),
+        human=HumanAccuracy(**soft_labels.human(shares, label[first])),
+        head=HeadAccuracy(**{m: describe_as(DescribedShare, [own[m] for own in heads]) for m in ("WA", "UA")}),
+        pairwise=Pairwise(
+            head=describe_as(DescribedShare, [p["head"] for p in whole]),
+            annotators=float(np.mean([p["annotators"] for p in whole])),
+        )
         if whole
         else None,
-        **{name: None if f is None else _distances(f, at, votes, classes, together) for name, f in states.items()},
-    }
+        uncalibrated=_distances(rows, at, votes, classes, together),
+        calibrated=None if changed is None else _distances(changed, at, votes, classes, together),
+    )
 
 
 def _pairwise(unit: pd.DataFrame, votes: soft_labels.Votes, classes: Sequence[str]) -> dict[str, float] | None:
@@ -72,11 +69,20 @@ def _pairwise(unit: pd.DataFrame, votes: soft_labels.Votes, classes: Sequence[st
 
 def _distances(
     rows: pd.DataFrame, at: NDArray[np.int64], votes: soft_labels.Votes, classes: Sequence[str], together: bool
-) -> dict[str, Any]:
+) -> Distances:
     """The distances between predicted distributions and votes, described over units."""
     unit = evaluation.units(rows, together).assign(at=at)
     each = [
         soft_labels.distances(evaluation.shares(g, classes), votes.shares[g["at"]], votes.complete[g["at"]])
         for _, g in unit.groupby("run")
     ]
-    return {name: describe([e[name] for e in each]) for name in each[0]}
+
+    def of(name: str) -> list[float]:
+        return [e[name] for e in each]
+
+    return Distances(
+        cross_entropy=describe(of("cross_entropy")),
+        JS=describe_as(DescribedShare, of("JS")),
+        TVD=describe_as(DescribedShare, of("TVD")),
+        entropy=describe(of("entropy")),
+    )

@@ -153,17 +153,17 @@ def test_each_fold_has_its_own_temperature_and_test_labels_touch_none() -> None:
     assert found[0, "2"] == pytest.approx(4 * found[0, "1"], rel=1e-3)
     test = pd.concat([frame_of(zt, yt, "test"), frame_of(4 * zt, yt, "test", "2")], ignore_index=True)
     numbers = evaluation.evaluation_numbers(test, held, classes, True, found)
-    before, after = (numbers["probabilities"][s] for s in ("uncalibrated", "calibrated"))
+    before, after = (numbers.probabilities[s] for s in ("uncalibrated", "calibrated"))
     assert after["NLL"]["mean"] < before["NLL"]["mean"]
     assert after["ECE"]["mean"] < before["ECE"]["mean"]
-    change = numbers["probabilities"]["change"]
+    change = numbers.probabilities.change
     assert change["NLL"]["mean"] == pytest.approx(after["NLL"]["mean"] - before["NLL"]["mean"])
     permuted = test.assign(true=np.random.default_rng(0).permutation(test["true"].to_numpy()))
     other = evaluation.calibrated(permuted, classes, evaluation.fit_temperatures(held, classes))
     columns = [f"p_{c}" for c in classes]
     pd.testing.assert_frame_equal(other[columns], evaluation.calibrated(test, classes, found)[columns])
-    shown = evaluation.evaluation_numbers(permuted, held, classes, True, found)["selective"]["from_validation"]
-    coverage = {r: v["coverage"] for r, v in numbers["selective"]["from_validation"].items()}
+    shown = evaluation.evaluation_numbers(permuted, held, classes, True, found).selective.from_validation
+    coverage = {r: v["coverage"] for r, v in numbers.selective.from_validation.items()}
     assert {r: v["coverage"] for r, v in shown.items()} == coverage  # thresholds are of validation alone
 
 
@@ -188,8 +188,8 @@ def test_heads_that_predict_the_same_utterances_are_units() -> None:
         ]
     )
     numbers = evaluation.evaluation_numbers(both.reset_index(drop=True), None, ["c0", "c1", "c2"], False, None)
-    assert numbers["scores"]["UA"]["n"] == 2
-    assert numbers["probabilities"]["calibrated"] is None
-    values = numbers["probabilities"]["uncalibrated"]["NLL"]["values"]
+    assert numbers.scores["UA"]["n"] == 2
+    assert numbers.probabilities.calibrated is None
+    values = numbers.probabilities.uncalibrated["NLL"]["values"]
     each = [calibration.nll(softmax(f * z, 1).astype(np.float32).astype(float), y) for f in (1, 2)]
     assert values == pytest.approx(each, rel=1e-5)

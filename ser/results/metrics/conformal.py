@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics import evaluation
-from ser.results.metrics.intervals import describe, drawn_again
+from ser.results.metrics.intervals import describe, describe_as, drawn_again
+from ser.results.records.evaluated_output import ConformalInterval, ConformalSets, DescribedShare
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2000
@@ -41,18 +42,13 @@ def limit_of(scores: Floats, coverage: float) -> float:
 
 def conformal_sets(
     test: pd.DataFrame, validation: pd.DataFrame, classes: Sequence[str], together: bool, coverage: float
-) -> dict[str, Any]:
+) -> ConformalSets:
     """Measure the sets of test utterances, each under the limit of the validation part of its run and fold.
 
     Args:
         test, validation: predictions; validation of the same runs and folds.
         together: see `ser.results.metrics.evaluation.units`.
         coverage: c above, between 0 and 1.
-
-    Returns:
-        `asked`; over units `coverage`, `size` (classes in a set), `single` and `empty` (shares of sets of one and of no class);
-        `ci_95_speakers` of the coverage, None where fewer than two speakers or not all are known; `by_class`: coverage of the
-        utterances of each class.
 
     Raises:
         TrainingError: a run and fold has no validation predictions.
@@ -62,18 +58,25 @@ def conformal_sets(
     label, size = evaluation.truth(test, classes), sets.sum(1)
     held = sets[np.arange(len(sets)), label]
     unit = evaluation.units(test, together)["run"].to_numpy()
-    numbers = {"coverage": held, "size": size, "single": size == 1, "empty": size == 0}
-    return {
-        "asked": coverage,
-        **{name: describe([float(v[unit == u].mean()) for u in np.unique(unit)]) for name, v in numbers.items()},
-        "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
-        "by_class": {name: float(held[label == k].mean()) for k, name in enumerate(classes) if (label == k).any()},
-    }
+    return ConformalSets(
+        asked=coverage,
+        coverage=describe_as(DescribedShare, _means(held, unit)),
+        size=describe(_means(size, unit)),
+        single=describe_as(DescribedShare, _means(size == 1, unit)),
+        empty=describe_as(DescribedShare, _means(size == 0, unit)),
+        ci_95_speakers=_over_speakers(held, test["speaker"].astype(str).to_numpy()),
+        by_class={name: float(held[label == k].mean()) for k, name in enumerate(classes) if (label == k).any()},
+    )
+
+
+def _means(values: NDArray[Any], unit: NDArray[Any]) -> list[float]:
+    """The mean of each unit, in order."""
+    return [float(values[unit == u].mean()) for u in np.unique(unit)]
 
 
 def conformal_answers(
     test: pd.DataFrame, validation: pd.DataFrame, name: str, together: bool, coverage: float
-) -> dict[str, Any]:
+) -> ConformalSets:
     """Measure the sets of answers, of `no` and `yes`, to one of several labels: `conformal_sets` of two classes.
 
     The promise is of each label by itself, not of all labels of an utterance together.
@@ -100,16 +103,12 @@ def conformal_intervals(
     together: bool,
     coverage: float,
     columns: tuple[str, str] = ("t_", "p_"),
-) -> dict[str, Any]:
+) -> ConformalInterval:
     """Measure the intervals of one dimension, each under the limit of the validation part of its run and fold.
 
     Args:
         test, validation, together, coverage: as of `conformal_sets`.
         columns: the beginnings of the names of the columns of rated and of predicted values.
-
-    Returns:
-        `asked`; over units `coverage`, and `margin` (half the length of an interval, on the ratings' scale; None where one has
-        no ends); `ci_95_speakers` of the coverage, as of `conformal_sets`.
 
     Raises:
         TrainingError: a run and fold has no validation predictions.
@@ -122,16 +121,12 @@ def conformal_intervals(
     limit = _limits(test, {key: errors(rows) for key, rows in evaluation.by_head(validation)}, coverage)
     held = errors(test) <= limit
     unit = evaluation.units(test, together)["run"].to_numpy()
-
-    def described(values: NDArray[Any]) -> Any:
-        return describe([float(values[unit == u].mean()) for u in np.unique(unit)])
-
-    return {
-        "asked": coverage,
-        "coverage": described(held),
-        "margin": described(limit) if np.isfinite(limit).all() else None,
-        "ci_95_speakers": _over_speakers(held, test["speaker"].astype(str).to_numpy()),
-    }
+    return ConformalInterval(
+        asked=coverage,
+        coverage=describe_as(DescribedShare, _means(held, unit)),
+        margin=describe(_means(limit, unit)) if np.isfinite(limit).all() else None,
+        ci_95_speakers=_over_speakers(held, test["speaker"].astype(str).to_numpy()),
+    )
 
 
 def unlimited(validation: pd.DataFrame, coverage: float) -> str | None:

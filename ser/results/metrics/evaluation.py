@@ -8,7 +8,7 @@ are read for the scores alone.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,22 @@ from ser.errors import TrainingError
 from ser.results.metrics import abstention as selective
 from ser.results.metrics import calibration
 from ser.results.metrics.classification import class_numbers
-from ser.results.metrics.intervals import describe
+from ser.results.metrics.intervals import describe, describe_as
 from ser.results.metrics.measures import columns, measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.evaluated_output import DescribedShare
+from ser.results.records.evaluation import (
+    DescribedBrier,
+    DescribedNLL,
+    Probabilities,
+    ProbabilityScores,
+    Reliability,
+    RiskCurve,
+    ScoreChange,
+    Selective,
+    Threshold,
+)
+from ser.results.records.model import Metrics
 
 Floats = NDArray[np.float64]
 Temperatures = Mapping[tuple[int, str], float]
@@ -96,22 +109,31 @@ def calibrated(rows: pd.DataFrame, classes: Sequence[str], found: Temperatures) 
     return found_rows
 
 
+class EvaluationNumbers(NamedTuple):
+    """The numbers of a set of predictions.
+
+    Attributes:
+        scores: the four metrics over all test utterances.
+        selective: of the calibrated probabilities where there are any.
+    """
+
+    scores: Metrics
+    probabilities: Probabilities
+    selective: Selective
+
+
 def evaluation_numbers(
     test: pd.DataFrame,
     validation: pd.DataFrame | None,
     classes: Sequence[str],
     together: bool,
     found: Temperatures | None,
-) -> dict[str, Any]:
+) -> EvaluationNumbers:
     """Compute the numbers of a set of predictions.
 
     Args:
         test, validation: predictions; validation of the same runs and folds, None where there are none.
         found: temperatures, where probabilities are to be calibrated.
-
-    Returns:
-        `scores`: the four metrics over all test utterances; `probabilities`: `uncalibrated`, and `calibrated` and `change` or
-        None; `selective`, of the calibrated probabilities where there are any.
     """
     plain = units(test, together)
     scaled = None if found is None else calibrated(test, classes, found)
@@ -119,43 +141,60 @@ def evaluation_numbers(
         validation = calibrated(validation, classes, found)
     before = _probabilities(plain, classes)
     after = None if scaled is None else _probabilities(units(scaled, together), classes)
-    return {
-        "scores": metrics_from_predictions(plain, classes)["pooled"],
-        "probabilities": {
-            "uncalibrated": _described(before),
-            "calibrated": None if after is None else _described(after),
-            "change": None if after is None else _change(before, after),
-        },
-        "selective": abstention(test if scaled is None else scaled, validation, classes, together),
-    }
+    return EvaluationNumbers(
+        metrics_from_predictions(plain, classes).pooled,
+        Probabilities(
+            uncalibrated=_described(before),
+            calibrated=None if after is None else _described(after),
+            change=None if after is None else _change(before, after),
+        ),
+        abstention(test if scaled is None else scaled, validation, classes, together),
+    )
 
 
-def _probabilities(test: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
+class _Unit(NamedTuple):
+    """Scores and reliability curve of a unit, by name."""
+
+    scores: dict[str, float]
+    curve: dict[str, Floats]
+
+
+def _probabilities(test: pd.DataFrame, classes: Sequence[str]) -> list[_Unit]:
     """Scores and reliability curve of each unit."""
     found = []
     for _, rows in test.groupby("run"):
         p, y = shares(rows, classes), truth(rows, classes)
-        found.append({**calibration.probability_scores(p, y), "reliability": calibration.reliability(p, y)})
+        found.append(_Unit(calibration.probability_scores(p, y), calibration.reliability(p, y)))
     return found
 
 
-def _described(found: list[dict[str, Any]]) -> dict[str, Any]:
+def _described(found: Sequence[_Unit]) -> ProbabilityScores:
     """Describe scores over units; the curve is the mean of the units' bins, the i-th of each."""
-    curve = {key: np.mean([f["reliability"][key] for f in found], axis=0) for key in ("confidence", "accuracy", "n")}
-    names = (*calibration.SCORES, calibration.CHANCE)
-    return {name: describe([f[name] for f in found]) for name in names} | {"reliability": curve}
+    curve = {key: np.mean([unit.curve[key] for unit in found], axis=0).tolist() for key in found[0].curve}
+
+    def of(name: str) -> list[float]:
+        return [unit.scores[name] for unit in found]
+
+    return ProbabilityScores(
+        NLL=describe_as(DescribedNLL, of("NLL")),
+        Brier=describe_as(DescribedBrier, of("Brier")),
+        ECE=describe_as(DescribedShare, of("ECE")),
+        ECE_by_chance=describe_as(DescribedShare, of(calibration.CHANCE)),
+        reliability=Reliability(**curve),
+    )
 
 
-def _change(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
+def _change(before: Sequence[_Unit], after: Sequence[_Unit]) -> ScoreChange:
     """After minus before, unit by unit."""
-    return {
-        name: describe([a[name] - b[name] for a, b in zip(after, before, strict=True)]) for name in calibration.SCORES
-    }
+    pairs = list(zip(after, before, strict=True))
+    return ScoreChange(
+        **{name: describe([a.scores[name] - b.scores[name] for a, b in pairs]) for name in calibration.SCORES}
+    )
 
 
 def abstention(
     test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool
-) -> dict[str, Any]:
+) -> Selective:
     """Compute risk against coverage, and the outcome of thresholds from validation on the test utterances."""
     unit = units(test, together)["run"].to_numpy()
     confidence, right = _certain(test, classes)
@@ -163,21 +202,22 @@ def abstention(
     grid = np.arange(1, CURVE + 1) / CURVE
     curves = [selective.risk_curve(c, r) for c, r in each]
     risks = [curve[np.maximum(np.ceil(grid * len(curve) - 1e-9).astype(int), 1) - 1] for curve in curves]
-    return {
-        "AURC": describe([selective.aurc(c, r) for c, r in each]),
-        "E_AURC": describe([selective.excess_aurc(c, r) for c, r in each]),
-        "curve": {"coverage": grid, "risk": np.mean(risks, axis=0)},
-        "accuracy_at": {
-            f"{share:g}": describe([selective.accuracy_at(c, r, share) for c, r in each])
+    return Selective(
+        AURC=describe_as(DescribedShare, [selective.aurc(c, r) for c, r in each]),
+        E_AURC=describe([selective.excess_aurc(c, r) for c, r in each]),
+        curve=RiskCurve(coverage=grid.tolist(), risk=np.mean(risks, axis=0).tolist()),
+        accuracy_at={
+            f"{share:g}": describe_as(DescribedShare, [selective.accuracy_at(c, r, share) for c, r in each])
             for share in selective.COVERAGES
         },
-        "coverage_at": {
-            f"{risk:g}": describe([selective.coverage_at(c, r, risk) for c, r in each]) for risk in selective.RISKS
+        coverage_at={
+            f"{risk:g}": describe_as(DescribedShare, [selective.coverage_at(c, r, risk) for c, r in each])
+            for risk in selective.RISKS
         },
-        "from_validation": None
+        from_validation=None
         if validation is None or not len(validation)
         else _from_validation(test, validation, classes, unit, confidence, right),
-    }
+    )
 
 
 def _certain(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -192,7 +232,7 @@ def _from_validation(
     unit: NDArray[np.int64],
     confidence: Floats,
     right: NDArray[np.bool_],
-) -> dict[str, Any]:
+) -> dict[str, Threshold]:
     """Coverage and risk on the test utterances, each fold under the threshold of its validation part, for each of `RISKS`.
 
     Args:
@@ -207,5 +247,8 @@ def _from_validation(
         names = np.unique(unit)
         cover = [float(answered[unit == u].mean()) for u in names]
         reached = [float(1 - right[(unit == u) & answered].mean()) for u in names if answered[unit == u].any()]
-        found[f"{risk:g}"] = {"coverage": describe(cover), "risk": describe(reached) if reached else None}
+        found[f"{risk:g}"] = Threshold(
+            coverage=describe_as(DescribedShare, cover),
+            risk=describe_as(DescribedShare, reached) if reached else None,
+        )
     return found

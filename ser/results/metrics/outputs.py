@@ -12,7 +12,6 @@ the predicted value; of a label t is 1 or 0 and p its probability.
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from ser.results.metrics.gaps import FEW, PERMUTATIONS
 from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.evaluated_output import EvaluatedOutput, OutputCurve
 from ser.results.records.gaps import (
     ChanceGap,
     MeasuredDifference,
@@ -33,7 +33,7 @@ from ser.results.records.gaps import (
     MeasuredLevel,
     SpeakerGap,
 )
-from ser.results.records.model import Interval
+from ser.results.records.model import Interval, Metrics
 
 Floats = NDArray[np.float64]
 BINS = 10
@@ -45,17 +45,13 @@ def output_numbers(
     outputs: Sequence[str],
     together: bool,
     coverage: float | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, EvaluatedOutput]:
     """The numbers of each output.
 
     Args:
         test, validation: predictions with the columns of `Dimensions` or `Labels` (`ser.results.metrics.measures`).
         together: see `ser.results.metrics.evaluation.units`.
         coverage: of the intervals of dimensions, or the answers to labels; None makes none.
-
-    Returns:
-        output -> `scores`; `bias`, `slope` (None where predictions do not vary) and `gap`, described over units; `curve`:
-        `predicted`, `rated` and `n` of each bin, means over units; and `interval` or `answers` where a coverage is given.
     """
     measure = measure_of(test)
     columns = [c for c in test.columns if not str(c).startswith(("p_", measure.truth))]
@@ -64,17 +60,17 @@ def output_numbers(
         own = [*columns, f"{measure.truth}{name}", f"p_{name}"]
         rows = test[own]
         unit = units(rows, together)
-        scores = metrics_from_predictions(unit, [name])["pooled"]
-        found[name] = {"scores": scores, **_agreement(unit, f"{measure.truth}{name}", f"p_{name}")}
+        scores = metrics_from_predictions(unit, [name]).pooled
+        found[name] = _agreement(unit, f"{measure.truth}{name}", f"p_{name}", scores)
         if coverage is not None and measure.kind == "labels":
-            found[name]["answers"] = conformal_answers(rows, validation[own], name, together, coverage)
+            found[name].answers = conformal_answers(rows, validation[own], name, together, coverage)
         elif coverage is not None:
-            found[name]["interval"] = conformal_intervals(rows, validation[own], name, together, coverage)
+            found[name].interval = conformal_intervals(rows, validation[own], name, together, coverage)
     return found
 
 
-def _agreement(unit: pd.DataFrame, truth: str, answer: str) -> dict[str, Any]:
-    """Bias, slope, gap and curve over units."""
+def _agreement(unit: pd.DataFrame, truth: str, answer: str, scores: Metrics) -> EvaluatedOutput:
+    """Bias, slope, gap and curve over units, beside the scores."""
     each = [
         (rows[truth].to_numpy(dtype=np.float64), rows[answer].to_numpy(dtype=np.float64))
         for _, rows in unit.groupby("run")
@@ -83,12 +79,14 @@ def _agreement(unit: pd.DataFrame, truth: str, answer: str) -> dict[str, Any]:
     bins = min(BINS, *(len(p) for _, p in each))
     curves = [_curve(t, p, bins) for t, p in each]
     gaps = [float((n * np.abs(p - t)).sum() / n.sum()) for p, t, n in curves]
-    return {
-        "bias": describe([float((p - t).mean()) for t, p in each]),
-        "slope": describe(slopes) if slopes else None,
-        "gap": describe(gaps),
-        "curve": dict(zip(("predicted", "rated", "n"), np.mean(curves, axis=0), strict=True)),
-    }
+    predicted, rated, n = np.mean(curves, axis=0).tolist()
+    return EvaluatedOutput(
+        scores=scores,
+        bias=describe([float((p - t).mean()) for t, p in each]),
+        slope=describe(slopes) if slopes else None,
+        gap=describe(gaps),
+        curve=OutputCurve(predicted=predicted, rated=rated, n=n),
+    )
 
 
 def _slope(t: Floats, p: Floats) -> float | None:

@@ -19,10 +19,10 @@ class ConformalSets(Model, kw_only=True):
 
     asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
     coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose set holds the true class.")]
-    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
     size: Annotated[Described, Meta(description="Classes in a set.")]
     single: Annotated[DescribedShare, Meta(description="Share of sets of one class.")]
     empty: Annotated[DescribedShare, Meta(description="Share of sets without a class.")]
+    ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
     by_class: Annotated[dict[str, Share], Meta(description="Coverage of the utterances of each class.")]
 
 

@@ -172,10 +172,10 @@ class Selective(Model, kw_only=True):
 class EvaluatedClass(Model, kw_only=True):
     """The scores of one class, means over runs or heads, and its utterances in all of them."""
 
+    support: Count
     precision: Share | None
     recall: Share | None
     F1: Share | None
-    support: Count
 
 
 class FittedTemperature(Model, kw_only=True):
@@ -398,7 +398,7 @@ class OutputViews(Model, kw_only=True):
 
 
 class EvaluationOpening(Model, kw_only=True):
-    """The beginning of all evaluations: what was evaluated, on which data, and its scores."""
+    """The beginning of all evaluations: what was evaluated, and on which data."""
 
     schema: str
     experiment: Word
@@ -412,7 +412,6 @@ class EvaluationOpening(Model, kw_only=True):
     bins: Positive
     stamps: list[str]
     environment: Environment
-    scores: Metrics
 
 
 class OutputEvaluation(EvaluationOpening, kw_only=True):
@@ -421,6 +420,7 @@ class OutputEvaluation(EvaluationOpening, kw_only=True):
     schema: Literal["ser.output_evaluation/1"] = "ser.output_evaluation/1"
     learns: Annotated[str, Meta(description="The target: labels, or the dimensions.")]
     scales: Annotated[dict[str, Any], Meta(description="Of dimensions: low and high, where they are stated.")]
+    scores: Metrics
     outputs: Annotated[dict[str, EvaluatedOutput], Meta(min_length=1)]
     genders: MeasuredGenders | None
     ensemble: OutputEnsemble | None
@@ -441,13 +441,9 @@ class Evaluation(EvaluationOpening, kw_only=True):
     """Evaluation of trained heads: calibration, abstention, novelty, ensembles, votes, gaps."""
 
     schema: Literal["ser.evaluation/1"] = "ser.evaluation/1"
+    scores: Metrics
     probabilities: Probabilities
     selective: Selective
-    conformal: ConformalSets | UnsetType = UNSET
-    ratings: Annotated[
-        dict[str, EvaluatedOutput] | UnsetType,
-        Meta(description="Of dimensions that one head predicts beside the class."),
-    ] = UNSET
     confusion_matrix: Confusion
     per_class: Annotated[
         dict[str, EvaluatedClass],
@@ -460,12 +456,17 @@ class Evaluation(EvaluationOpening, kw_only=True):
     average: Annotated[str, Meta(description="Of weights, in training: none, swa or ema.")]
     votes: VoteScores | None
     tta: Augmented | None
-    suite: Annotated[Suite | UnsetType, Meta(description="Of --suite.")] = UNSET
     novelty: list[Novelty]
     explanations: Annotated[
         str | None,
         Meta(description="explanations.json of --explain, relative to this file; null where it was not asked for."),
     ]
+    ratings: Annotated[
+        dict[str, EvaluatedOutput] | UnsetType,
+        Meta(description="Of dimensions that one head predicts beside the class."),
+    ] = UNSET
+    conformal: ConformalSets | UnsetType = UNSET
+    suite: Annotated[Suite | UnsetType, Meta(description="Of --suite.")] = UNSET
     notes: list[str]
     files: dict[str, NumbersTable]
     time: Time
