@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
 
 import pandas as pd
+from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.results.comparison.comparability import Member, pair, read_members, tested_on
@@ -17,7 +17,6 @@ from ser.results.metrics.intervals import metrics_over_runs, unit_counts
 from ser.results.metrics.measures import MEASURES, measure_of
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
 from ser.results.records.find import fact_of, stores_of, word_of
-from ser.results.records.model import Comparison
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
 from ser.results.statistics import differences, paired, power
@@ -66,21 +65,21 @@ def compare_results(
         "compared": [[m.summary.experiment, m.summary.config_hash, m.amount] for m in members],
     }
     two = list(combinations(range(len(members)), 2))
-    found = [_pair(members[i], members[j], classes, metric) for i, j in two]
-    named = [(c, {**more, "a": letters[i], "b": letters[j]}) for (i, j), (c, more) in zip(two, found, strict=True)]
+    pairs = [_pair((letters[i], members[i]), (letters[j], members[j]), classes, metric) for i, j in two]
     shared = [s for s in members[0].summary.stamps if all(s in m.summary.stamps for m in members)]
     own = [f"{x}: {s}" for x, m in zip(letters, members, strict=True) for s in m.summary.stamps if s not in shared]
     stamps = [*remarks, *shared, *own]
     name, seconds = f"compare-{config_hash(asked)[:8]}", time.perf_counter() - clock
     return ResultComparison(
-        **{**opening(name, command, asked, {}, stamps, begun, seconds, "cpu"), "data": _data(members)},
+        **opening(name, command, asked, stamps, begun, seconds, "cpu"),
+        data=_data(members),
         notes=[*pairing.notes, *_other_training(members)],
         metric=metric,
         paired_by=pairing.by,
         runs=pairing.runs,
         folds=pairing.folds,
         compared=[_compared(x, m, folder, output) for x, m in zip(letters, members, strict=True)],
-        pairs=paired.adjusted(Pair, named),
+        pairs=paired.adjusted(pairs),
     )
 
 
@@ -126,19 +125,24 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
     )
 
 
-def _pair(one: Member, other: Member, classes: list[str], metric: str) -> tuple[Comparison, dict[str, Any]]:
-    """The comparison of two results, and the other fields of `Pair`."""
+def _pair(a: tuple[str, Member], b: tuple[str, Member], classes: list[str], metric: str) -> Pair:
+    """Two results compared, each with its letter; p is not adjusted."""
+    (a_letter, one), (b_letter, other) = a, b
     frames = [one.frame, other.frame]
     found = paired.compare(one.frame, other.frame, classes, metric)
     known = found.tests.speakers is not None
     speakers = [unit_counts(f, classes, f["speaker"].astype(str)) for f in frames]
-    (a, b), who, where = paired.cell_counts(frames, classes)
+    (left, right), who, where = paired.cell_counts(frames, classes)
     random = sum(not paired.is_copies(f) for f in frames)
-    return found, {
-        "power": power.estimate(a, b, who, where, metric, known=known, random=random, p=found.p),
-        "per_class": differences.by_class(speakers, classes, known)
+    return Pair(
+        **asdict(found),
+        a=a_letter,
+        b=b_letter,
+        power=power.estimate(left, right, who, where, metric, known=known, random=random, p=found.p),
+        per_class=differences.by_class(speakers, classes, known)
         if measure_of(frames[0]) is MEASURES["emotion"]
         else {},
-        "gender": differences.by_gender(frames, classes, metric),
-        "speaker": differences.by_speaker(frames, classes, metric),
-    }
+        gender=differences.by_gender(frames, classes, metric),
+        speaker=differences.by_speaker(frames, classes, metric),
+        p_holm=None,
+    )

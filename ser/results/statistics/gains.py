@@ -1,9 +1,9 @@
 """Paired differences within a study: gains of a transfer (also in words), an ablation, few-shot methods, an ensemble."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
+from msgspec.structs import asdict
 
 from ser.results.records.model import Comparison, RunResult
 from ser.results.records.names import amount_name, amount_of, amount_value
@@ -30,16 +30,19 @@ def comparisons(predictions: dict[str, pd.DataFrame], classes: Sequence[str], so
     top = by_name.get(oracle)
     if top is not None and (top.ci_95 is None or top.ci_95[0] <= 0):
         top = None
-    p = paired.holm_of_known([c.p for c in each])
-    more = [
-        {
-            "variant": name,
-            "gap_closed": None if top is None or c is top else c.difference / top.difference,
-            "verdict": transfer_verdict(c.difference, adjusted),
-        }
-        for (name, c), adjusted in zip(by_name.items(), p, strict=True)
+    gains = [
+        Gain(
+            **asdict(c),
+            variant=name,
+            p_holm=None,
+            gap_closed=None if top is None or c is top else c.difference / top.difference,
+            verdict="",
+        )
+        for name, c in by_name.items()
     ]
-    return paired.adjusted(Gain, list(zip(each, more, strict=True)))
+    for gain in paired.adjusted(gains):
+        gain.verdict = transfer_verdict(gain.difference, gain.p_holm)
+    return gains
 
 
 def _compare_whole_runs(a: pd.DataFrame, b: pd.DataFrame, classes: Sequence[str]) -> Comparison:
@@ -71,22 +74,25 @@ def transfer_verdict(gain: float, p: float | None) -> str:
 
 def against(full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> list[VariantComparison]:
     """Compare the full model of an ablation with each of the other variants, with p-values adjusted for their number."""
-    found: list[tuple[Comparison, dict[str, Any]]] = [
-        (paired.compare(predictions[full], other, classes), {"variant": name})
+    found = [
+        VariantComparison(**asdict(paired.compare(predictions[full], other, classes)), variant=name, p_holm=None)
         for name, other in predictions.items()
         if name != full
     ]
-    return paired.adjusted(VariantComparison, found)
+    return paired.adjusted(found)
 
 
 def against_others(
     chosen: str, others: Sequence[str], predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]
 ) -> list[PositionComparison]:
     """Compare the chosen position of an analysis of layers with some others, with p-values adjusted for their number."""
-    found: list[tuple[Comparison, dict[str, Any]]] = [
-        (paired.compare(predictions[chosen], predictions[name], classes), {"other": name}) for name in others
+    found = [
+        PositionComparison(
+            **asdict(paired.compare(predictions[chosen], predictions[name], classes)), other=name, p_holm=None
+        )
+        for name in others
     ]
-    return paired.adjusted(PositionComparison, found)
+    return paired.adjusted(found)
 
 
 def by_amount(
@@ -101,12 +107,17 @@ def by_amount(
     """
     parts = {name: _whole(runs) for name, runs in done.items()}
     first, *others = parts
-    found: list[tuple[Comparison, dict[str, Any]]] = [
-        (_compare_whole_runs(parts[name][amount], whole, classes), {"amount": amount, "method": name})
+    found = [
+        MethodComparison(
+            **asdict(_compare_whole_runs(parts[name][amount], whole, classes)),
+            amount=amount,
+            method=name,
+            p_holm=None,
+        )
         for amount, whole in parts[first].items()
         for name in others
     ]
-    return paired.adjusted(MethodComparison, found)
+    return paired.adjusted(found)
 
 
 def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataFrame]:

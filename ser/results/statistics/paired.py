@@ -14,11 +14,10 @@ The p of either test alone is too small where the other kind of chance matters, 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
-from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
@@ -27,7 +26,16 @@ from ser.results.metrics.measures import alike, measure_of, score_of, truth_colu
 from ser.results.records.model import Comparison, Tested, Tests
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
-AnyComparison = TypeVar("AnyComparison", bound=Comparison)
+
+
+class OneOfSeveral(Protocol):
+    """A comparison with a p-value that is adjusted for the number of all."""
+
+    p: float | None
+    p_holm: float | None
+
+
+AnyComparison = TypeVar("AnyComparison", bound=OneOfSeveral)
 RESAMPLES = 2000
 
 
@@ -54,14 +62,11 @@ def holm_of_known(p: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else next(adjusted) for value in p]
 
 
-def adjusted(kind: type[AnyComparison], found: Sequence[tuple[Comparison, dict[str, Any]]]) -> list[AnyComparison]:
-    """Several comparisons as objects of a kind that also names the two sides, with `p_holm`: p adjusted for their number.
-
-    Args:
-        found: comparisons, each with the other fields of the kind.
-    """
-    p = holm_of_known([c.p for c, _ in found])
-    return [kind(**asdict(c), **more, p_holm=a) for (c, more), a in zip(found, p, strict=True)]  # type: ignore[call-arg]
+def adjusted(found: Sequence[AnyComparison]) -> list[AnyComparison]:
+    """The comparisons with `p_holm`: p adjusted for their number."""
+    for one, p in zip(found, holm_of_known([c.p for c in found]), strict=True):
+        one.p_holm = p
+    return list(found)
 
 
 def drawn(

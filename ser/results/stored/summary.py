@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,7 @@ from ser.results.records.environment import environment
 from ser.results.records.model import (
     AmountNumbers,
     CorpusNumbers,
+    Environment,
     FewshotSummary,
     RunResult,
     RunRow,
@@ -28,6 +29,18 @@ from ser.results.records.names import AMOUNTS, amount_name, amount_of, amount_va
 from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 
 ZERO = amount_name(0)
+
+
+class OpeningFields(TypedDict):
+    """The fields that all records of results begin with, without the data."""
+
+    experiment: str
+    command: str
+    config: dict[str, Any]
+    config_hash: str
+    stamps: list[str]
+    environment: Environment
+    time: Time
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +68,12 @@ class FinishedExperiment:
     device: str = "cpu"
     folder: str | None = None
 
-    def opening(self) -> dict[str, Any]:
-        """The fields that all records of results begin with."""
+    def opening(self) -> OpeningFields:
+        """The fields that all records of results begin with, without the data."""
         return opening(
             self.experiment,
             self.command,
             self.config,
-            self.data,
             [*self.stamps, *self._equal_runs()],
             self.started,
             self.seconds,
@@ -122,6 +134,7 @@ def summarise(
     numbers = metrics_from_predictions(finished.predictions, finished.classes)
     return Summary(
         **finished.opening(),
+        data=plain(finished.data),
         **asdict(numbers),
         runs=finished.rows(),
         notes=notes,
@@ -159,7 +172,14 @@ def summarise_fewshot(finished: FinishedExperiment, *, notes: list[str] | UnsetT
             )
     if not parts:
         raise TrainingError("there are no few-shot predictions", expected="rows of a percentage above 0, or of shots")
-    return FewshotSummary(**finished.opening(), percentages=parts, source=source, runs=finished.rows(), notes=notes)
+    return FewshotSummary(
+        **finished.opening(),
+        data=plain(finished.data),
+        percentages=parts,
+        source=source,
+        runs=finished.rows(),
+        notes=notes,
+    )
 
 
 def amounts_of(predictions: pd.DataFrame) -> "pd.Series[str]":
@@ -183,13 +203,12 @@ def opening(
     experiment: str,
     command: str,
     config: dict[str, Any],
-    data: dict[str, Any],
     stamps: Sequence[str],
     started: datetime | str,
     seconds: float,
     device: str,
-) -> dict[str, Any]:
-    """Make the fields that all records of results begin with: options, data, time and place."""
+) -> OpeningFields:
+    """Make the fields that all records of results begin with: options, time and place."""
     if isinstance(started, datetime):
         started = started.astimezone(timezone.utc).isoformat(timespec="seconds")
     return {
@@ -197,7 +216,6 @@ def opening(
         "command": command,
         "config": plain(config),
         "config_hash": config_hash(config),
-        "data": plain(data),
         "stamps": list(stamps),
         "environment": environment(device),
         "time": Time(started=started, seconds=round(float(seconds), 3)),

@@ -15,7 +15,7 @@ from ser.results.result import Result
 from ser.results.statistics.gains import against
 from ser.results.studies import ablation
 from ser.train.classical.classifier import is_classical
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.heads._base import build_head, part_of
 from ser.train.loop.data import inputs_of
 from ser.train.runs.experiment import fit_experiment
@@ -53,16 +53,16 @@ def ablate(
     variants = [_variant(data, given, *part) for part in parts(data, given.head, head_named(simple))]
     full = variants[-1].result
 
-    def body(path: Path) -> dict[str, Any]:
+    def record(fields: StudyFields, path: Path) -> ablation.Study:
         predictions = {v.name: v.result.predictions for v in variants}
-        return {
-            "full": FULL,
-            "variants": [ablation.Variant(**v.row(path)) for v in variants],
-            "comparisons": against(FULL, predictions, list(data.classes)),
-        }
+        return ablation.Study(
+            **fields,
+            full=FULL,
+            variants=[ablation.Variant(**v.row(path)) for v in variants],
+            comparisons=against(FULL, predictions, list(data.classes)),
+        )
 
     return study(
-        ablation.Study,
         variants,
         given,
         words=["ablate", dataset],
@@ -71,7 +71,7 @@ def ablate(
         config={"head": given.head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
         data=full.setup.facts,
         stamps=list(dict.fromkeys(s for v in variants for s in v.result.stamps)),
-        body=body,
+        record=record,
     )
 
 

@@ -153,20 +153,20 @@ def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Exper
         rows = union.setup.data.frame.iloc[start : start + len(data.frame)]
         own[data.dataset] = own_predictions(combined, data, rows, [f.name for f in experiment.folds])
         other[data.dataset] = experiment.predictions
-    compared = [paired.compare(own[name], other[name], classes) for name in names]
-    random = getattr(union.job.recipe, "random", True)
-    said = [
-        {"verdict": combination_verdict(c.difference, p, single=random and c.tests.models is None)}
-        for c, p in zip(compared, paired.holm_of_known([c.p for c in compared]), strict=True)
+    compared = [
+        AdjustedComparison(**asdict(paired.compare(own[name], other[name], classes)), p_holm=None, verdict="")
+        for name in names
     ]
-    comparisons = paired.adjusted(AdjustedComparison, list(zip(compared, said, strict=True)))
+    random = getattr(union.job.recipe, "random", True)
+    for c in paired.adjusted(compared):
+        c.verdict = combination_verdict(c.difference, c.p_holm, single=random and c.tests.models is None)
     return {
         name: CorpusNumbers(
             **asdict(metrics_from_predictions(own[name], classes)),
             alone=_alone_numbers(experiment, union, classes),
             comparison=comparison,
         )
-        for name, experiment, comparison in zip(names, alone, comparisons, strict=True)
+        for name, experiment, comparison in zip(names, alone, compared, strict=True)
     }
 
 

@@ -27,7 +27,7 @@ from ser.results.statistics.gains import by_amount
 from ser.results.stored.summary import summarise_fewshot
 from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot
 from ser.train.classical.learner import refuse_words
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.fewshot.job import Shots, fewshot_job, make_shots
 from ser.train.fewshot.methods._base import check_methods, method
 from ser.train.fewshot.scheduler import train_methods
@@ -132,7 +132,6 @@ def fewshot(
         train_methods(job, experiments, given, plain.name)
         return given.result(plain.summarise())
     return study(
-        Study,
         [Variant(name, experiment) for name, experiment in experiments.items()],
         given,
         words=_words("fewshot-methods", plain.setup),
@@ -141,7 +140,7 @@ def fewshot(
         config={**{k: v for k, v in plain.config.items() if k != "method"}, "methods": names},
         data=plain.setup.facts,
         stamps=plain.stamps,
-        body=lambda path: _body(experiments, path),
+        record=lambda fields, path: _record(experiments, fields, path),
         train=lambda _, options, label: train_methods(job, experiments, options, label),
         seconds=lambda: _seconds(experiments),
     )
@@ -215,7 +214,7 @@ def _words(first: str, setup: SplitData) -> list[str]:
     return [first, *(setup.facts[key] for key in ("source", "target") if setup.facts[key])]
 
 
-def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
+def _record(experiments: Mapping[str, Experiment], fields: StudyFields, study: Path) -> Study:
     """The record of several methods: their curves, comparisons at each amount, and the labels that they save."""
     summaries = {name: _summary(e) for name, e in experiments.items()}
     methods = [_method(name, e, summaries[name], study) for name, e in experiments.items()]
@@ -224,13 +223,14 @@ def _body(experiments: Mapping[str, Experiment], study: Path) -> dict[str, Any]:
     zero = None if source is None else source.zero_shot.pooled.main.mean
     others = {name: own for name, own in scores.items() if name != SCRATCH}
     first = next(iter(experiments.values()))
-    return {
-        "methods": methods,
-        "source": None if source is None else _source(source),
-        "reference": next(iter(experiments)),
-        "comparisons": by_amount({name: e.done for name, e in experiments.items()}, list(first.job.classes)),
-        "saved_labels": saved_labels(others, scores.get(SCRATCH, {}), zero),
-    }
+    return Study(
+        **fields,
+        methods=methods,
+        source=None if source is None else _source(source),
+        reference=next(iter(experiments)),
+        comparisons=by_amount({name: e.done for name, e in experiments.items()}, list(first.job.classes)),
+        saved_labels=saved_labels(others, scores.get(SCRATCH, {}), zero),
+    )
 
 
 def _summary(experiment: Experiment) -> FewshotSummary:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from ser.errors import ConfigError
 from ser.features.stored_layers import one_layer, stored_layers
 from ser.features.tensors import Tensors
@@ -22,7 +24,7 @@ from ser.results.statistics.gains import against_others
 from ser.results.studies import layers as record
 from ser.results.studies.layers import ALL
 from ser.train.classical.classifier import is_classical
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.heads._base import options_of
 from ser.train.nn.pooling import POOLINGS
 from ser.train.runs.experiment import fit_experiment
@@ -66,10 +68,6 @@ def layers(
     alone = [v for v in variants if v.name != ALL]
     first = variants[-1].result
     folds, by = len(first.folds), chosen_by(data.target.kind)
-
-    def body(path: Path) -> dict[str, Any]:
-        return {"over": over, "chosen_by": by, **_positions(variants, path, list(data.classes))}
-
     stamps = [s for v in variants for s in v.result.stamps]
     stamps.append(f"the {'layer' if over == 'layers' else 'pooling'} was chosen among {len(alone)} by {by}")
     if folds > 1:
@@ -78,7 +76,6 @@ def layers(
             "utterances of others, so the chosen one's test scores are optimistic; nested ones are not"
         )
     return study(
-        record.Study,
         variants,
         given,
         words=["layers", dataset],
@@ -87,7 +84,7 @@ def layers(
         config={"head": given.head, "over": over, "positions": {v.name: v.result.config for v in variants}},
         data=first.setup.facts,
         stamps=list(dict.fromkeys(stamps)),
-        body=body,
+        record=lambda fields, path: _record(variants, over, by, fields, path, list(data.classes)),
     )
 
 
@@ -129,24 +126,31 @@ def _poolings(data: Tensors, options: FitOptions) -> list[Variant]:
     return found
 
 
-def _positions(variants: Sequence[Variant], path: Path, classes: list[str]) -> dict[str, Any]:
-    """The fields of the record: positions, the chosen one, all layers and their weights, the nested choice, comparisons."""
+def _record(
+    variants: Sequence[Variant], over: str, by: str, fields: StudyFields, path: Path, classes: list[str]
+) -> record.Study:
+    """The record: positions, the chosen one, all layers and their weights, the nested choice, comparisons."""
     positions = [record.Position(**v.row(path)) for v in variants if v.name != ALL]
     together = next((v for v in variants if v.name == ALL), None)
     chosen = positions[best_setting([p.validation.main.mean for p in positions])].name
-    found: dict[str, Any] = {"positions": positions, "chosen": chosen}
     others = [v.name for v in variants if v.name != chosen]
+    weights = None
     if together is not None:
         others = [name for name in (positions[-1].name, ALL) if name != chosen]
-        found["all_layers"] = record.AllLayers(**together.row(path))
         numbers = [v.facts["layer"] for v in variants if v.name != ALL]
         weights = weights_over_runs([run.record for run in together.result.done], numbers)
-        found |= {} if weights is None else {"weights": weights}
         if weights is None and not is_classical(together.result.options.head):
-            notes = [f"{v.name}: {note}" for v in variants for note in v.result.notes]
-            found["notes"] = [*notes, f"{ALL}: {WITHOUT}"]
+            fields["notes"].append(f"{ALL}: {WITHOUT}")
     runs = [v.result.done for v in variants if v.name != ALL]
-    picked = nested([record.setting(p) for p in positions], runs, classes)
     predictions = {v.name: v.result.predictions for v in variants}
-    found["comparisons"] = against_others(chosen, others, predictions, classes)
-    return found if picked is None else {**found, "nested": picked}
+    return record.Study(
+        **fields,
+        over="layers" if over == "layers" else "pooling",
+        positions=positions,
+        chosen_by=by,
+        chosen=chosen,
+        all_layers=UNSET if together is None else record.AllLayers(**together.row(path)),
+        weights=UNSET if weights is None else weights,
+        nested=nested([record.setting(p) for p in positions], runs, classes) or UNSET,
+        comparisons=against_others(chosen, others, predictions, classes),
+    )

@@ -19,12 +19,13 @@ from ser.features.tensors import Tensors
 from ser.results.cells import setting as cell
 from ser.results.metrics.measures import chosen_by
 from ser.results.records.names import config_hash
+from ser.results.records.study_numbers import Nested
 from ser.results.result import Result
 from ser.results.statistics.chosen_setting import best_setting, nested
 from ser.results.studies import search as record
 from ser.train.experiments.halving import Halving
 from ser.train.experiments.search_space import Values, settings, training_of
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.option import check_whole
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.halving import Beaten
@@ -80,18 +81,20 @@ def search(
     refused = [f"{cell(v.facts['setting'])}: {v.refusal.line()}" for v in variants if v.refusal is not None]
     halved = None if halving is None else Halving(halving, refused)
 
-    def body(path: Path) -> dict[str, Any]:
-        return {
-            "chosen_by": by,
-            "tried": len(variants),
-            "failed": sum(v.error is not None and not isinstance(v.error, Beaten) for v in variants),
-            "halving": UNSET if halving is None else halving,
-            "settings": [_row(v, path, halved) for v in variants],
-            **_chosen(variants, path, list(data.classes), halved),
-        }
+    def made(fields: StudyFields, path: Path) -> record.Study:
+        chosen, fields["notes"], picked = _chosen(variants, path, list(data.classes), halved)
+        return record.Study(
+            **fields,
+            chosen_by=by,
+            tried=len(variants),
+            failed=sum(v.error is not None and not isinstance(v.error, Beaten) for v in variants),
+            halving=UNSET if halving is None else halving,
+            settings=[_row(v, path, halved) for v in variants],
+            chosen=chosen,
+            nested=picked or UNSET,
+        )
 
     return study(
-        record.Study,
         variants,
         given,
         words=["search", dataset],
@@ -108,7 +111,7 @@ def search(
         },
         data=first.setup.facts,
         stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds), by)],
-        body=body,
+        record=made,
         train=partial(train_all, keep_going=True) if halved is None else halved.train,
     )
 
@@ -161,7 +164,9 @@ def _stamps(tried: int, folds: int, by: str) -> list[str]:
     return found
 
 
-def _chosen(variants: Sequence[Variant], study: Path, classes: list[str], halved: Halving | None) -> dict[str, Any]:
+def _chosen(
+    variants: Sequence[Variant], study: Path, classes: list[str], halved: Halving | None
+) -> tuple[record.Chosen, list[str], Nested | None]:
     """The chosen setting with its test scores, the notes of its runs, and the nested choice where there are several folds."""
     rows = [None if v.error is not None else v.result.numbers.validation for v in variants]
     number = best_setting([None if row is None else row.main.mean for row in rows])
@@ -175,10 +180,8 @@ def _chosen(variants: Sequence[Variant], study: Path, classes: list[str], halved
         test=best.numbers.test,
         pooled=best.numbers.pooled,
     )
-    found: dict[str, Any] = {"chosen": chosen, "notes": best.notes}
     runs = [[] if v.error is not None else v.result.done for v in variants]
     if halved is not None:
         picks = [None if v.experiment is None else v.experiment.job.config_hash for v in variants]
         runs = [halved.picked.get(key or "", []) for key in picks]
-    picked = nested([v.facts["setting"] for v in variants], runs, classes)
-    return found if picked is None else {**found, "nested": picked}
+    return chosen, best.notes, nested([v.facts["setting"] for v in variants], runs, classes)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
+from ser.jsonfile import plain
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.result import Result
 from ser.results.stored.runs import write_record
-from ser.results.stored.summary import opening
+from ser.results.stored.summary import OpeningFields, opening
 from ser.results.studies import StudyRecord
 from ser.train.runs.experiment import Experiment, name_words
 from ser.train.runs.identity import name_and_file
@@ -53,8 +54,14 @@ class Variant:
         return {"name": self.name, **self.facts, **self.result.reference(study), **numbers}
 
 
+class StudyFields(OpeningFields):
+    """The fields that all records of studies begin with, and the notes of all runs."""
+
+    data: dict[str, Any]
+    notes: list[str]
+
+
 def study(
-    kind: type[StudyRecord],
     variants: Sequence[Variant],
     options: FitOptions,
     *,
@@ -64,20 +71,19 @@ def study(
     config: dict[str, Any],
     data: dict[str, Any],
     stamps: Sequence[str],
-    body: Callable[[Path], dict[str, Any]],
+    record: Callable[[StudyFields, Path], StudyRecord],
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
 ) -> Result:
     """Train all missing runs of the variants together, write the summary of each, then the record that compares them.
 
     Args:
-        kind: of the record.
         options: what the user gave; `output` is of the study.
         words, head, protocol: of the study's name.
         config: of the record: what the study's name is made of.
         data: of the record: the facts of the data, as `Setup.facts` states them (of the target where there are two corpora).
         stamps: of the record.
-        body: the fields of the record beyond its opening, given its path; called when all summaries are written.
+        record: makes the record of these fields, given its path; called when all summaries are written.
         train: gives the experiments their runs, and those that failed their error.
         seconds: of all training; None: the sum of the variants'.
 
@@ -101,24 +107,23 @@ def study(
         variant.result.summarise(part=True)
     equal = [v.name for v in sound if EQUAL_RUNS in v.result.stamps]
     told = [EQUAL_RUNS] if len(equal) == len(sound) else [f"{one}: {EQUAL_RUNS}" for one in equal]
-    fields = {
+    fields: StudyFields = {
         **opening(
             name,
             command,
             config,
-            data,
             list(dict.fromkeys([*stamps, *told])),
             options.started,
             sum(v.result.seconds for v in sound) if seconds is None else seconds(),
             experiments[0].job.device,
         ),
+        "data": plain(data),
         "notes": [f"{v.name}: {note}" for v in sound for note in v.result.notes],
-        **body(path),
     }
-    found = kind(**fields)
+    found = record(fields, path)
     write_record(path, found)
     result = options.result(found)
-    if kind.PICTURE:
+    if found.PICTURE:
         from ser.results.plotting.gallery import write_beside
 
         write_beside(result)

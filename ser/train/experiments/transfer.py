@@ -21,7 +21,7 @@ from ser.results.result import Result
 from ser.results.statistics.gains import comparisons
 from ser.results.studies import transfer as transfer_record
 from ser.train.classical.classifier import is_classical
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.loop.config import LOWEST, TARGET
 from ser.train.runs.experiment import Experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
@@ -141,17 +141,17 @@ def transfer_study(task: str, pair: CorpusPair, variants: Sequence[Variant], opt
     """
     others = [v for v in variants if v.name not in (SOURCE_ONLY, TARGET_ONLY)]
 
-    def body(path: Path) -> dict[str, Any]:
+    def record(fields: StudyFields, path: Path) -> transfer_record.Study:
         predictions = {v.name: v.result.predictions for v in variants}
-        return {
-            "task": task,
-            "variants": _choose([_row(v, path) for v in variants]),
-            "comparisons": comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
-            "suspects": _suspects(variants),
-        }
+        return transfer_record.Study(
+            **fields,
+            task=task,
+            variants=_choose([_row(v, path) for v in variants]),
+            comparisons=comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
+            suspects=_suspects(variants),
+        )
 
     return study(
-        transfer_record.Study,
         variants,
         options,
         words=[task, pair.source.dataset, pair.target.dataset],
@@ -160,7 +160,7 @@ def transfer_study(task: str, pair: CorpusPair, variants: Sequence[Variant], opt
         config={"head": options.head, "task": task, "variants": {v.name: v.result.config for v in variants}},
         data=pair.setup.facts,
         stamps=[*pair.setup.stamps, *(f"{v.name}: {s}" for v in others for s in v.facts["stamps"])],
-        body=body,
+        record=record,
     )
 
 

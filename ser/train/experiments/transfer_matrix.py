@@ -24,7 +24,7 @@ from ser.results.records.model import tested_utterances
 from ser.results.result import Result
 from ser.results.studies.transfer_matrix import Cell, Study, means
 from ser.train.classical.classifier import is_classical
-from ser.train.experiments.study import Variant, study
+from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.experiments.transfer import SOURCE_ONLY, transfer_experiment
 from ser.train.runs.experiment import Experiment, fit_experiment
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, scheme_of, shared_facts, short, starts_of
@@ -85,18 +85,18 @@ def matrix(
     number = len(corpora.parts)
     across = [_across(corpora, k, given) for k in range(number)]
 
-    def body(path: Path) -> dict[str, Any]:
+    def record(fields: StudyFields, path: Path) -> Study:
         cells = [_cell(corpora, across, s, t, path) for s in range(number) for t in range(number)]
-        return {
-            "datasets": corpora.names,
-            "cells": cells,
-            "sources": means(cells, corpora.names, "source"),
-            "targets": means(cells, corpora.names, "target"),
-        }
+        return Study(
+            **fields,
+            datasets=corpora.names,
+            cells=cells,
+            sources=means(cells, corpora.names, "source"),
+            targets=means(cells, corpora.names, "target"),
+        )
 
     experiments = [*corpora.within, *across]
     return study(
-        Study,
         [Variant(experiment.name, experiment) for experiment in experiments],
         given,
         words=["matrix", short(corpora.names)],
@@ -105,7 +105,7 @@ def matrix(
         config={"head": given.head, "task": "matrix", "experiments": {e.name: e.config for e in experiments}},
         data=corpora.facts,
         stamps=_stamps(corpora),
-        body=body,
+        record=record,
     )
 
 
