@@ -240,7 +240,7 @@ def _run(
         fold=fold.name,
         seed=run,
         n=_sizes(fold),
-        **scores_by_split(predictions, data.classes),
+        **scores_by_split(predictions, data.classes)._asdict(),
         seconds=seconds,
         notes=[*notes, *collapse_note(predictions, data.classes)],
     )

@@ -16,7 +16,7 @@ from ser.features.stores.bulk_reading import batches
 from ser.features.tensors import Tensors
 from ser.metadata.targets import DIMENSIONS
 from ser.train.classical.classifier import Classical, estimator
-from ser.train.loop.data import Trained
+from ser.train.loop.data import Account, Trained
 from ser.workers.threads import one_thread
 
 Rows = NDArray[np.int64]
@@ -109,12 +109,12 @@ class ClassicalLearner:
     def merge(self, parts: list[list[Trained]]) -> list[Trained]:
         return parts[0]
 
-    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
+    def account(self, trained: Trained, refitted: bool) -> Account:
         """The account of the fit in a run's record."""
         again = ", then fitted again on training and validation" if refitted else ""
         return {"selection": f"nothing is chosen{again}", "probabilities": self.config.probabilities}
 
-    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]:
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, list[float]]:
         """Nothing: classifiers of scikit-learn see the plain mean of stored layers."""
         return {}
 

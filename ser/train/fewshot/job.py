@@ -12,7 +12,7 @@ from ser.features.normalise import normalise
 from ser.metadata.folds.fold import Fold
 from ser.train.classical.classifier import Classical
 from ser.train.fewshot.shots import Amount
-from ser.train.loop.data import Trained
+from ser.train.loop.data import Account, Trained
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.job import Job
 from ser.train.runs.recipe import Recipe, make_recipe
@@ -74,7 +74,7 @@ class SourceModels:
     runs: list[int]
     weights: list[Any]
     trained: list[Trained]
-    account: list[dict[str, Any]]
+    account: list[Account]
     validation: NDArray[np.float64]
     errors: list[SerError]
 

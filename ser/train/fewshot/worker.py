@@ -15,6 +15,7 @@ from ser.results.records.model import RunResult, Sizes
 from ser.train.fewshot.job import FewshotJob, Learning, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
+from ser.train.loop.data import Account
 from ser.train.nn import streams
 from ser.train.runs.divergence import apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Run
@@ -36,7 +37,8 @@ def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
             return SourceModels([], [], [], [], np.zeros((0, len(first.validation), len(common.classes))), errors)
         merged, weights = learner.merge(parts), learner.weights(parts)
         accounts = [learner.account(t, False) for t in merged]
-        accounts = [{**a, "selection": f"source {a['selection']}"} for a in accounts]
+        for account in accounts:
+            account["selection"] = f"source {account['selection']}"
         return SourceModels(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
 
     def halves(middle: int) -> SourceModels:
@@ -117,18 +119,29 @@ def _learn(unit: Learning) -> list[tuple[str, Finished]]:
     return found
 
 
+class _Account(Account, total=False):
+    """The account of a run with its own numbers of utterances and speakers, seconds and notes."""
+
+    n: Sizes
+    speakers: int
+    seconds: float
+    notes: list[str]
+
+
 def _account(
     answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
-) -> dict[str, Any]:
+) -> _Account:
     """A run's account of its shots and of the learning."""
-    who = set(speakers[rows])
-    return {
+    found: _Account = {
         **answer.account[slot],
         "n": Sizes(train=len(rows), validation=0, test=len(fold.test)),
-        **({} if "" in who else {"speakers": len(who)}),
         "seconds": answer.seconds[slot],
         "notes": notes + (answer.notes[slot] if answer.notes else []),
     }
+    who = set(speakers[rows])
+    if "" not in who:
+        found["speakers"] = len(who)
+    return found
 
 
 def _zero_shot(
@@ -146,7 +159,12 @@ def _zero_shot(
     assert job.first is not None
     trained, validation = source.trained[slot], job.first.validation
     n = Sizes(train=len(job.first.train), validation=len(validation), test=len(fold.test))
-    row = {**source.account[slot], "n": n, "seconds": trained.seconds / job.folds, "notes": list(trained.notes)}
+    row: _Account = {
+        **source.account[slot],
+        "n": n,
+        "seconds": trained.seconds / job.folds,
+        "notes": list(trained.notes),
+    }
     own = prediction_rows(data, validation, source.validation[slot], run=run, fold=fold.name, split="validation")
     return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
 
@@ -160,7 +178,7 @@ def _recorded(
     seed: int,
     amount: Amount,
     probabilities: NDArray[np.float64],
-    row: dict[str, Any],
+    row: _Account,
     validation: pd.DataFrame | None = None,
 ) -> Run:
     test = prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
@@ -174,6 +192,6 @@ def _recorded(
         seed=seed,
         **amount.facts,
         **row,
-        **scores_by_split(predictions, data.classes),
+        **scores_by_split(predictions, data.classes)._asdict(),
     )
     return Run(result, predictions.assign(**amount.facts))

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -199,6 +199,17 @@ class Trained:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: TrainingError | None = None
+
+
+class Account(TypedDict, total=False):
+    """A learner's account of the training of a run: fields of `ser.results.records.model.RunResult`."""
+
+    epochs: int
+    best_epoch: int | None
+    selection: str
+    probabilities: str
+    curves: dict[str, list[float | None]]
+    layer_weights: dict[str, list[float]]
 
 
 def best_epochs(parts: list[list[Trained]]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
-from ser.train.loop.data import Data, Resident, Trained, inputs_of
+from ser.train.loop.data import Account, Data, Resident, Trained, inputs_of
 from ser.train.loop.dialogues import resident_of
 from ser.train.loop.handover import Handover
 from ser.train.loop.pooled_frames import pooled_blocks, read_inputs
@@ -161,7 +161,7 @@ class Learner:
         ]
         return np.concatenate(parts, axis=-1)
 
-    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]:
+    def account(self, trained: Trained, refitted: bool) -> Account:
         """The training in a run's record."""
         chosen = account(self.config.selection)
         if self.config.snapshots > 1:
@@ -171,11 +171,11 @@ class Learner:
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "selection": chosen + again,
-            "curves": trained.curves,
+            "curves": {name: [*values] for name, values in trained.curves.items()},
         }
 
-    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]:
-        """The learned weights of stored layers in a run's record; {} where there are none.
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, list[float]]:
+        """The learned weights of stored layers, by store; {} where there are none.
 
         Args:
             parts: the run's outcome of each part; of a snapshot ensemble the last snapshot counts.
@@ -185,7 +185,7 @@ class Learner:
         for (_, resident), trained in zip(self.residents, parts, strict=True):
             if any(i.layers > 1 for i in resident.inputs):
                 found |= layer_weights(self._data(resident, nothing, nothing), self.part, trained.weights)
-        return {"layer_weights": found} if found else {}
+        return found
 
     def _data(
         self,

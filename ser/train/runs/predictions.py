@@ -1,10 +1,11 @@
 """Predictions of runs as tables, one row per utterance, and the scores of their parts."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
@@ -63,10 +64,20 @@ def _texts(values: Sequence[str] | NDArray[Any]) -> "pd.Series[str]":
     return pd.Series(values, dtype=object)
 
 
-def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """The metrics of a run's validation and test predictions (`RunScores`), by the names of the splits that it has."""
-    parts = {s: predictions[predictions["split"] == s] for s in ("validation", "test")}
-    return {s: RunScores(**run_scores(p, classes)) for s, p in parts.items() if len(p)}
+class SplitScores(NamedTuple):
+    """The metrics of a run's predictions."""
+
+    validation: RunScores | UnsetType
+    test: RunScores
+
+
+def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> SplitScores:
+    """The metrics of a run's validation predictions, where it has some, and of its test predictions."""
+    validation, test = (predictions[predictions["split"] == s] for s in ("validation", "test"))
+    return SplitScores(
+        RunScores(**run_scores(validation, classes)) if len(validation) else UNSET,
+        RunScores(**run_scores(test, classes)),
+    )
 
 
 def collapse_note(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:

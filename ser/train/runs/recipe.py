@@ -11,7 +11,7 @@ from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, is_classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
 from ser.train.loop.config import Config, make_config
-from ser.train.loop.data import Trained
+from ser.train.loop.data import Account, Trained
 from ser.train.loop.learner import Learner
 
 Recipe: TypeAlias = Config | Classical
@@ -50,9 +50,9 @@ class Learns(Protocol):
 
     def merge(self, parts: list[list[Trained]]) -> list[Trained]: ...
 
-    def account(self, trained: Trained, refitted: bool) -> dict[str, Any]: ...
+    def account(self, trained: Trained, refitted: bool) -> Account: ...
 
-    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, Any]: ...
+    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, list[float]]: ...
 
 
 def make_recipe(head: str, **given: Any) -> Recipe:

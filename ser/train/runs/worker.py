@@ -18,7 +18,7 @@ from ser.results.records.names import ALL_ROWS
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
 from ser.train.head_file import KNOWN
-from ser.train.loop.data import Trained, best_epochs
+from ser.train.loop.data import Account, Trained, best_epochs
 from ser.train.loop.handover import Handover
 from ser.train.loop.learner import Learner
 from ser.train.loop.target_selection import thinned
@@ -204,7 +204,9 @@ def _finish(
             trained.seconds += sum(part[slot].seconds for part in other) / (1 if other is final else shared)
             trained.notes += [n for n in _notes(other, slot) if n not in trained.notes]
         trained.seconds /= len(folds)
-        account = learner.account(trained, refit) | learner.layer_weights([part[slot] for part in final])
+        account, layers = learner.account(trained, refit), learner.layer_weights([part[slot] for part in final])
+        if layers:
+            account["layer_weights"] = layers
         for one, test in zip(folds, tests, strict=True):
             predicted = [("validation", fold.validation, validation[slot]), ("test", one.test, test[slot])]
             finished.append(_recorded(job, one, k, seeds[slot], trained, account, predicted))
@@ -297,7 +299,7 @@ def _recorded(
     run: int,
     seed: int,
     trained: Trained,
-    account: dict[str, Any],
+    account: Account,
     predicted: Sequence[tuple[str, NDArray[np.int64], NDArray[np.float64]]],
 ) -> Run:
     """The record of a run and its predictions.
@@ -328,7 +330,7 @@ def _recorded(
             sampled=UNSET if job.balance == "none" else epoch_size(job.data, fold.train),
         ),
         **account,
-        **scores_by_split(predictions, classes),
+        **scores_by_split(predictions, classes)._asdict(),
         seconds=trained.seconds,
         notes=trained.notes + collapse_note(predictions, classes),
     )

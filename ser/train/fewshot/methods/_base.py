@@ -31,6 +31,7 @@ from ser.metadata.targets import EMOTION, VOTES, in_words
 from ser.train.classical.classifier import is_classical
 from ser.train.classical.learner import pooled
 from ser.train.heads._base import require_embedding
+from ser.train.loop.data import Account
 from ser.train.loop.learner import Learner
 from ser.train.runs.divergence import strange
 from ser.train.runs.recipe import Learns
@@ -122,7 +123,7 @@ class Answer:
     """
 
     probabilities: Array
-    account: list[dict[str, Any]]
+    account: list[Account]
     seconds: list[float]
     notes: list[list[str]] = field(default_factory=list)
     errors: Sequence[SerError | None] = ()
