@@ -17,7 +17,7 @@ from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from ser.errors import ConfigError
 
@@ -33,18 +33,32 @@ class OtherKindError(ConfigError):
     """A file or module that the user named is of another kind than what was looked for."""
 
 
+class PartFacts(TypedDict):
+    """What a record says of a part.
+
+    Attributes:
+        package, version: None for a file that belongs to no package.
+        sha256: of the source: of its file, or of all Python files of its package, in the order of their names.
+    """
+
+    kind: str
+    name: str
+    package: str | None
+    version: str | None
+    module: str
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """A part from outside.
 
     Attributes:
         plugin: its contents, as a file of the kind's folder would have them.
-        facts: what a record says of it: `kind`, `name`, `module`, `package` and `version` (None for a file that belongs to no
-            package), `sha256` of the source: of its file, or of all Python files of its package, in the order of their names.
     """
 
     plugin: ModuleType
-    facts: dict[str, Any]
+    facts: PartFacts
 
 
 def split_reference(text: str) -> tuple[str, str]:
@@ -209,10 +223,15 @@ def _of_package(package: str, kind: str, group: str, name: str) -> Part:
     (point,) = points
     module = _imported(point.module, f"{kind} {name} of the package {point.dist and point.dist.name}")
     plugin = _plugin(package, kind, f"{kind} {name} ({point.value})", module, point.attr or "")
-    facts = {"kind": kind, "name": name, "module": point.module, "package": None, "version": None}
-    if point.dist is not None:
-        facts |= {"package": point.dist.name, "version": point.dist.version}
-    return Part(plugin, {**facts, "sha256": _hash_of(module)})
+    facts: PartFacts = {
+        "kind": kind,
+        "name": name,
+        "module": point.module,
+        "package": None if point.dist is None else point.dist.name,
+        "version": None if point.dist is None else point.dist.version,
+        "sha256": _hash_of(module),
+    }
+    return Part(plugin, facts)
 
 
 @cache
@@ -220,16 +239,21 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
     found = _REFERENCE.fullmatch(reference)
     assert found is not None
     file, attribute, shown = _file(reference), found["attribute"] or "", f"{kind} {name}"
-    facts: dict[str, Any] = {"kind": kind, "name": name, "package": None, "version": None}
+    packages: list[str] = []
     if file is not None:
         module, sha256 = _module_of(file, shown)
-        facts |= {"module": file.name, "sha256": sha256}
     else:
         module = _imported(found["source"], shown)
-        facts |= {"module": module.__name__, "sha256": _hash_of(module)}
+        sha256 = _hash_of(module)
         packages = packages_distributions().get(module.__name__.split(".")[0], [])
-        if packages:
-            facts |= {"package": packages[0], "version": version(packages[0])}
+    facts: PartFacts = {
+        "kind": kind,
+        "name": name,
+        "package": packages[0] if packages else None,
+        "version": version(packages[0]) if packages else None,
+        "module": module.__name__ if file is None else file.name,
+        "sha256": sha256,
+    }
     plugin = _plugin(package, kind, shown, module, attribute)
     trusted = _trusted()
     trusted[name] = reference, trusted[name][1] or facts["sha256"]

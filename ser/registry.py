@@ -75,7 +75,7 @@ def resolve(package: str, text: str) -> str:
     return name
 
 
-def facts_of_parts(package: str, *given: str) -> list[dict[str, Any]]:
+def facts_of_parts(package: str, *given: str) -> list[outside.PartFacts]:
     """The facts that records have of each of these that is from outside: kind, name, module, package, version, SHA-256."""
     parts = [_outside(package, name) for name in given if name not in _own(package)]
     return [part.facts for part in parts if part is not None]

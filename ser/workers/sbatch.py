@@ -44,7 +44,7 @@ class Allocation:
         return minutes(self.time or TIME)
 
     @property
-    def further(self) -> dict[str, Any]:
+    def further(self) -> dict[str, str | bool]:
         """The further options by name."""
         return further(self.sbatch)
 
@@ -65,7 +65,7 @@ def minutes(text: str) -> int:
     return plain or (days * 24 + hours) * 60 + mins + (seconds > 0)
 
 
-def further(words: Sequence[str]) -> dict[str, Any]:
+def further(words: Sequence[str]) -> dict[str, str | bool]:
     """Options of sbatch, of `KEY=VALUE` or `KEY`.
 
     >>> further(["--account=speech", "exclusive"])
@@ -74,7 +74,7 @@ def further(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: one has another form.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, str | bool] = {}
     for word in words:
         name, equals, value = word.lstrip("-").partition("=")
         if not re.fullmatch(r"[a-z][a-z-]*", name):

@@ -5,10 +5,11 @@ its probability. Of other targets than classes it has other columns of the truth
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
@@ -244,29 +245,35 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         validation=described.get("validation"),
         test=described["test"],
         pooled=_pooled(pooled, by_speaker if known else None, measure),
-        **_details(pooled, classes, measure),
-        **_ratings(test),
+        **_details(pooled, classes, measure)._asdict(),
+        ratings=_ratings(test),
         groups=_groups(test, classes),
         folds=_by_fold(test, counts["test"], measure),
     )
 
 
-def _ratings(test: pd.DataFrame) -> dict[str, Any]:
-    """The scores of each dimension that is predicted beside classes; {} where there are none."""
+def _ratings(test: pd.DataFrame) -> dict[str, OutputScores] | UnsetType:
+    """The scores of each dimension that is predicted beside classes."""
     names, frame = ratings_beside(test)
     if not names:
-        return {}
+        return UNSET
     measure, run = MEASURES["dimensions"], np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)[1]
     sums = measure.tally(frame, names, (int(run.max()) + 1,), run.astype(np.int64))
-    return {"ratings": _by_output(sums, names, measure)}
+    return _by_output(sums, names, measure)
 
 
-def _details(pooled: Counts, classes: Sequence[str], measure: Measure) -> dict[str, Any]:
+class _Details(NamedTuple):
+    """The numbers of each class, or of each dimension or label."""
+
+    confusion_matrix: Confusion | UnsetType = UNSET
+    per_class: dict[str, ClassScores] | UnsetType = UNSET
+    outputs: dict[str, OutputScores] | UnsetType = UNSET
+
+
+def _details(pooled: Counts, classes: Sequence[str], measure: Measure) -> _Details:
     """The confusion matrix and the scores of each class; of dimensions and of several labels, the scores of each."""
     if isinstance(measure, (Dimensions, Labels)):
-        return {"outputs": _by_output(pooled, classes, measure)}
+        return _Details(outputs=_by_output(pooled, classes, measure))
     counts = pooled[..., : len(classes), : len(classes)].astype(np.int64)
-    return {
-        "confusion_matrix": Confusion(labels=list(classes), counts=counts.sum(axis=0).tolist(), runs=len(counts)),
-        "per_class": _by_class(counts, classes),
-    }
+    matrix = Confusion(labels=list(classes), counts=counts.sum(axis=0).tolist(), runs=len(counts))
+    return _Details(matrix, _by_class(counts, classes))

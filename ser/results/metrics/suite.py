@@ -7,7 +7,9 @@ condition, and those of women and of men may lie 0.075 from those of all togethe
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
+
+from msgspec import UNSET, UnsetType
 
 from ser.errors import ConfigError
 from ser.results.records.evaluation import SuiteCheck
@@ -59,12 +61,23 @@ def read_limits(words: Sequence[str], views: Sequence[str], metric: str = "UA") 
 
 
 def check(
-    kind: Kind, name: str, value: float, ci_95: Interval, limit: float, *, both: bool = False, **more: Any
+    kind: Kind,
+    name: str,
+    value: float,
+    ci_95: Interval,
+    limit: float,
+    *,
+    both: bool = False,
+    ua: float | None = None,
+    score: float | UnsetType = UNSET,
+    unchanged: float | None = None,
+    p: float | None = None,
 ) -> SuiteCheck:
     """One check: passed where the value is no more than the limit, sure where its whole interval is on the same side.
 
     Args:
         both: true where a value as far below 0 would be as bad: a difference between groups.
+        ua, score, unchanged, p: of the record, see `SuiteCheck`.
 
     >>> check("fairness", "a minus b", 0.02, (-0.2, 0.05), 0.1, both=True)["sure"]
     False
@@ -75,9 +88,18 @@ def check(
         low, high = ci_95
         inside = high <= limit and (low >= -limit or not both)
         sure = inside if passed else low > limit
-    none: dict[str, Any] = {"UA": None, "unchanged": None, "p": None}
     return SuiteCheck(
-        kind=kind, name=name, value=value, ci_95=ci_95, limit=limit, passed=passed, sure=sure, **{**none, **more}
+        kind=kind,
+        name=name,
+        value=value,
+        ci_95=ci_95,
+        limit=limit,
+        passed=passed,
+        sure=sure,
+        UA=ua,
+        score=score,
+        unchanged=unchanged,
+        p=p,
     )
 
 
@@ -92,8 +114,18 @@ def robustness_check(
         unchanged: share of the answers that are the same as without the condition; None of dimensions.
     """
     ends, limit = comparison.ci_95, limits.get(view, limits["robustness"])
-    own: dict[str, Any] = {"UA" if comparison.metric == "UA" else "score": score}
-    return check("robustness", view, comparison.difference, ends, limit, **own, unchanged=unchanged, p=comparison.p)
+    of_classes = comparison.metric == "UA"
+    return check(
+        "robustness",
+        view,
+        comparison.difference,
+        ends,
+        limit,
+        ua=score if of_classes else None,
+        score=UNSET if of_classes else score,
+        unchanged=unchanged,
+        p=comparison.p,
+    )
 
 
 def fairness_checks(
