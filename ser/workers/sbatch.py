@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ser.errors import ConfigError
 
@@ -154,5 +153,5 @@ def log_pattern(folder: Path) -> str:
     return str(folder).replace("%", "%%")
 
 
-def _directive(name: str, value: Any) -> str:
-    return f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(value)}")
+def _directive(name: str, value: str | bool) -> str:
+    return f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(str(value))}")

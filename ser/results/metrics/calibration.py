@@ -102,21 +102,31 @@ def brier(probabilities: Floats, labels: Ints) -> float:
     return float(((probabilities - aim) ** 2).sum(axis=1).mean())
 
 
+def binned(predicted: Floats, true: Floats, bins: int) -> Floats:
+    """Utterances in the order of the prediction, in bins of equally many (they differ by one at most).
+
+    Returns:
+        The mean prediction, the mean truth and the number of each bin, `(3, min(bins, n))`.
+    """
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
+    means = [[values[p].mean() for p in parts] for values in (predicted, true)]
+    return np.array([*means, [float(len(p)) for p in parts]])
+
+
+def binned_gap(predicted: Floats, true: Floats, n: Floats) -> float:
+    """The mean distance between prediction and truth of bins, each weighted by its utterances; arguments as `binned` returns."""
+    return float((n * np.abs(predicted - true)).sum() / n.sum())
+
+
 def reliability(probabilities: Floats, labels: Ints, bins: int = BINS) -> dict[str, Floats]:
-    """The reliability curve: utterances in order of confidence, in bins of equally many (they differ by one at most).
+    """The reliability curve: `binned` by confidence.
 
     Returns:
         `confidence`, `accuracy`: means of each bin, and `n`; `(min(bins, n),)` each.
     """
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    order = np.argsort(confidence, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
-    return {
-        "confidence": np.array([confidence[p].mean() for p in parts]),
-        "accuracy": np.array([right[p].mean() for p in parts]),
-        "n": np.array([float(len(p)) for p in parts]),
-    }
+    return dict(zip(("confidence", "accuracy", "n"), binned(confidence, right, bins), strict=True))
 
 
 def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
@@ -127,8 +137,7 @@ def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
     >>> ece(np.array([[0.8, 0.2]] * 10), np.array([0] * 8 + [1] * 2), bins=1) < 1e-12
     True
     """
-    curve = reliability(probabilities, labels, bins)
-    return float((curve["n"] * np.abs(curve["confidence"] - curve["accuracy"])).sum() / curve["n"].sum())
+    return binned_gap(*reliability(probabilities, labels, bins).values())
 
 
 def chance_ece(probabilities: Floats, bins: int = BINS) -> float:

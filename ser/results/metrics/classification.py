@@ -64,6 +64,17 @@ def recall(hits: Counts, support: Counts) -> Counts:
     return found
 
 
+def f1(hits: Counts, either: Counts) -> Counts:
+    """2 TP_k / (n_k + m_k) of each class, `(..., K)`; 0 for a class in neither truth nor predictions.
+
+    Args:
+        hits: TP_k, `(..., K)`, arrays of NumPy or tensors of torch.
+        either: n_k + m_k, of the same shape.
+    """
+    found: Counts = 2 * hits / (either + (either == 0))
+    return found
+
+
 def ua(hits: Counts, support: Counts) -> Counts:
     """Unweighted average recall (UAR), `(..., K)` -> `(...)`: the mean of recall_k over the classes that the truth has.
 
@@ -151,7 +162,7 @@ def class_scores(counts: NDArray[Any]) -> dict[str, Floats]:
     return {
         "precision": np.where(seen, hits / np.maximum(found, 1), np.nan),
         "recall": np.where(support > 0, recall(hits, support), np.nan),
-        "F1": np.where(seen, 2 * hits / np.maximum(support + found, 1), np.nan),
+        "F1": np.where(seen, f1(hits, support + found), np.nan),
         "support": support,
     }
 
@@ -180,11 +191,11 @@ def _score(hits: Floats, support: Floats, found: Floats, metric: str) -> Floats:
     """One of `METRICS` of what `_margins` gives: `(..., K)` each -> `(...)`."""
     if metric in ("UA", "WA"):
         return np.asarray((ua if metric == "UA" else wa)(hits, support))
-    f1 = 2 * hits / np.maximum(support + found, 1)
+    each = f1(hits, support + found)
     with np.errstate(invalid="ignore"):
         if metric == "WF1":
-            return np.asarray((support * f1).sum(-1) / support.sum(-1))
-        return np.asarray(f1.sum(-1) / ((support + found) > 0).sum(-1))
+            return np.asarray((support * each).sum(-1) / support.sum(-1))
+        return np.asarray(each.sum(-1) / ((support + found) > 0).sum(-1))
 
 
 def _margins(counts: NDArray[Any]) -> tuple[Floats, Floats, Floats]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics import evaluation
-from ser.results.metrics.intervals import describe, describe_as, drawn_again
+from ser.results.metrics.intervals import describe, describe_as, drawn_again, quantile_interval
 from ser.results.records.evaluated_output import ConformalInterval, ConformalSets, DescribedShare
 
 Floats = NDArray[np.float64]
@@ -169,5 +169,4 @@ def _over_speakers(held: NDArray[np.bool_], speaker: NDArray[Any]) -> tuple[floa
         return None
     sums = np.stack([np.bincount(place, held), np.bincount(place)], axis=-1).astype(np.float64)
     drawn = drawn_again(len(names), RESAMPLES) @ sums
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return float(low), float(high)
+    return quantile_interval(drawn[:, 0] / drawn[:, 1])

@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_numbers, ua, wa
+from ser.results.metrics.intervals import quantile_interval
 from ser.results.records.gaps import (
     ChanceGap,
     Difference,
@@ -34,7 +35,6 @@ from ser.results.records.gaps import (
     SpeakerGap,
     Speakers,
 )
-from ser.results.records.model import Interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -83,14 +83,6 @@ def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
     return {"UA": ua(right, number), "WA": wa(right, number)}
 
 
-def _interval(values: Floats) -> Interval:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return None
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> Genders | None:
     """Scores of each gender and their differences, see `group_gaps`."""
     return group_gaps(r, r.gender, resamples=resamples, seed=seed)
@@ -121,12 +113,12 @@ def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, se
         drawn = _scores(weights @ sums[0], weights @ sums[1])
         draws[name] = drawn if count > 1 else {m: np.full(resamples, np.nan) for m in drawn}
         whole = _scores(sums[0].sum(0), sums[1].sum(0))
-        levels = {m: Level(mean=float(v), ci_95=_interval(draws[name][m])) for m, v in whole.items()}
+        levels = {m: Level(mean=float(v), ci_95=quantile_interval(draws[name][m])) for m, v in whole.items()}
         groups[name] = EvaluatedGender(**levels, n=len(own), speakers=count)
 
     def minus(a: str, b: str, metric: str) -> Difference:
         difference = groups[a][metric].mean - groups[b][metric].mean
-        return Difference(difference=difference, ci_95=_interval(draws[a][metric] - draws[b][metric]))
+        return Difference(difference=difference, ci_95=quantile_interval(draws[a][metric] - draws[b][metric]))
 
     pairs = combinations(names, 2)
     gaps = [GenderDifference(between=(a, b), UA=minus(a, b, "UA"), WA=minus(a, b, "WA")) for a, b in pairs]
@@ -160,7 +152,7 @@ def speaker_gaps(
     gap = float(whole["UA"][high] - whole["UA"][low])
     groups = {
         str(name): EvaluatedSpeaker(
-            **{m: Level(mean=float(v[s]), ci_95=_interval(draws[m][s])) for m, v in whole.items()},
+            **{m: Level(mean=float(v[s]), ci_95=quantile_interval(draws[m][s])) for m, v in whole.items()},
             n=int((unit == s).sum()),
         )
         for s, name in enumerate(enough)
@@ -169,7 +161,7 @@ def speaker_gaps(
         lowest=str(enough[low]),
         highest=str(enough[high]),
         difference=gap,
-        ci_95=_interval(draws["UA"][high] - draws["UA"][low]),
+        ci_95=quantile_interval(draws["UA"][high] - draws["UA"][low]),
         chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
         p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
     )

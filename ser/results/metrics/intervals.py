@@ -98,6 +98,15 @@ def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[st
     return measure_of(frame).tally(frame, classes, shape, number.astype(np.int64), run.astype(np.int64))
 
 
+def quantile_interval(draws: NDArray[np.float64], tail: float = 0.025) -> tuple[float, float] | None:
+    """The interval from the quantile `tail` to 1 - `tail` of draws `(n,)`; NaN are left out, None where nothing else is there."""
+    known = draws[~np.isnan(draws)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def cluster_intervals(
     counts: NDArray[Any], measure: Measure, *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, tuple[float, float]] | None:

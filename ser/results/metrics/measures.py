@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.metadata.targets import EMOTION, MIXED
-from ser.results.metrics.classification import class_numbers, score_from_counts
+from ser.results.metrics.classification import Counts, class_numbers, f1, score_from_counts
 from ser.results.records.model import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
 
 Floats = NDArray[np.float64]
@@ -118,8 +118,8 @@ class Dimensions(Measure):
             var_t, var_p, cov = tt - t * t, pp - p * p, tp - t * p
             # What rounding leaves of equal numbers is not variance.
             flat = (var_t <= 1e-12 * np.maximum(tt, 1e-300)) | (var_p <= 1e-12 * np.maximum(pp, 1e-300))
-            below = var_t + var_p + (t - p) ** 2 if metric == "CCC" else np.sqrt(np.maximum(var_t * var_p, 0))
-            found = np.where(flat, 0.0, (2 if metric == "CCC" else 1) * cov / below)
+            of = concordance(cov, var_t + var_p, t - p) if metric == "CCC" else cov / np.sqrt(np.maximum(var_t * var_p, 0))
+            found = np.where(flat, 0.0, of)
         return np.asarray(np.where(n > 1, np.clip(found, -1, 1), np.nan))
 
 
@@ -296,19 +296,30 @@ def cosine(q: Floats, p: Floats) -> Floats:
     return np.asarray((q * p).sum(-1) / np.maximum(size, FLOOR))
 
 
+def concordance(covariance: Counts, variances: Counts, difference: Counts, least: float = 0.0) -> Counts:
+    """CCC of population moments: 2 cov(x, y) / (var x + var y + (mean x - mean y)^2), arrays of NumPy or tensors of torch.
+
+    Args:
+        variances: var x + var y.
+        difference: mean x - mean y.
+        least: is added below, so that a loss has a gradient where nothing varies.
+    """
+    found: Counts = 2 * covariance / (variances + difference**2 + least)
+    return found
+
+
 def macro_f1(answers: NDArray[Any]) -> Floats:
     """Mean F1 over the labels in truth or predictions, of `(..., K, 3 or more)`: true and false positives, false negatives."""
-    seen = answers[..., :3].sum(-1) > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = np.where(seen, 2 * answers[..., 0] / (2 * answers[..., 0] + answers[..., 1] + answers[..., 2]), 0)
-        return np.asarray(np.where(seen.any(-1), f1.sum(-1) / seen.sum(-1), 0.0))
+    either = 2 * answers[..., 0] + answers[..., 1] + answers[..., 2]
+    seen = either > 0
+    with np.errstate(invalid="ignore"):
+        mean = f1(answers[..., 0], either).sum(-1) / seen.sum(-1)
+    return np.asarray(np.where(seen.any(-1), mean, 0.0))
 
 
 def _f1(answers: NDArray[Any], number: Floats) -> Floats:
     """F1 of counts `(..., 4)`; 0 where nothing is true or predicted, NaN without utterances."""
-    below = 2 * answers[..., 0] + answers[..., 1] + answers[..., 2]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = np.where(below > 0, 2 * answers[..., 0] / below, 0.0)
+    found = f1(answers[..., 0], 2 * answers[..., 0] + answers[..., 1] + answers[..., 2])
     return np.asarray(np.where(number > 0, found, np.nan))
 
 

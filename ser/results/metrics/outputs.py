@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.results.metrics.calibration import binned, binned_gap
 from ser.results.metrics.conformal import conformal_answers, conformal_intervals
 from ser.results.metrics.evaluation import units
 from ser.results.metrics.gaps import FEW, PERMUTATIONS
-from ser.results.metrics.intervals import RESAMPLES, describe, scores_drawn_again, unit_counts
+from ser.results.metrics.intervals import RESAMPLES, describe, quantile_interval, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.evaluated_output import EvaluatedOutput, OutputCurve
@@ -77,8 +78,8 @@ def _agreement(unit: pd.DataFrame, truth: str, answer: str, scores: Metrics) -> 
     ]
     slopes = [s for s in (_slope(t, p) for t, p in each) if s is not None]
     bins = min(BINS, *(len(p) for _, p in each))
-    curves = [_curve(t, p, bins) for t, p in each]
-    gaps = [float((n * np.abs(p - t)).sum() / n.sum()) for p, t, n in curves]
+    curves = [binned(p, t, bins) for t, p in each]
+    gaps = [binned_gap(*curve) for curve in curves]
     predicted, rated, n = np.mean(curves, axis=0).tolist()
     return EvaluatedOutput(
         scores=scores,
@@ -94,12 +95,6 @@ def _slope(t: Floats, p: Floats) -> float | None:
     spread = p - p.mean()
     below = float((spread * spread).sum())
     return float((spread * (t - t.mean())).sum()) / below if below > 0 else None
-
-
-def _curve(t: Floats, p: Floats, bins: int) -> Floats:
-    """Mean prediction, mean truth and number of each bin, `(3, bins)`."""
-    parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    return np.array([[p[k].mean() for k in parts], [t[k].mean() for k in parts], [float(len(k)) for k in parts]])
 
 
 def output_gaps(
@@ -198,4 +193,4 @@ def _intervals(drawn: Floats, count: int) -> list[Interval]:
     """The interval of each of `count` metrics over draws `(count, resamples)`, None where one is not defined."""
     if len(drawn) != count:  # a single speaker: nothing was drawn
         return [None] * count
-    return [None if np.isnan(own).any() else tuple(np.quantile(own, [0.025, 0.975]).tolist()) for own in drawn]
+    return [None if np.isnan(own).any() else quantile_interval(own) for own in drawn]

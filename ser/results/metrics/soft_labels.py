@@ -28,6 +28,7 @@ from scipy.special import xlogy
 from ser.audit.agreement import vote_counts
 from ser.metadata.targets.votes import COMPLETE, shares_of
 from ser.results.metrics.calibration import FLOOR
+from ser.results.metrics.classification import ua
 
 Floats = NDArray[np.float64]
 SCORES = ("cross_entropy", "JS", "TVD")
@@ -88,7 +89,9 @@ def distances(probabilities: Floats, shares: Floats, complete: NDArray[np.bool_]
 def human(shares: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
     """Expected accuracy of one annotator against the label: `WA` over utterances, `UA` the mean over classes of that."""
     right = shares[np.arange(len(labels)), labels]
-    return {"WA": float(right.mean()), "UA": float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))}
+    own = [right[labels == k] for k in np.unique(labels)]
+    hits, support = (np.array([f(r) for r in own], dtype=np.float64) for f in (np.sum, len))
+    return {"WA": float(right.mean()), "UA": float(ua(hits, support))}
 
 
 def pairwise(shares: Floats, predicted: NDArray[np.int64]) -> dict[str, float] | None:

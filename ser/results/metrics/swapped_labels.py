@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.results.metrics.classification import class_numbers
+from ser.results.metrics.classification import confusion
 from ser.results.records.model import MistakenFor, Suspect
 
 TAKEN, KEPT = 0.5, 0.25
@@ -60,12 +60,7 @@ def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[Suspect]
 
 def _shares(rows: pd.DataFrame, classes: Sequence[str]) -> Shares:
     """Share of each true class that is predicted as each, `(K, K)`; NaN in the rows of classes that are absent."""
-    counts = np.zeros((len(classes), len(classes)))
-    np.add.at(
-        counts,
-        (class_numbers(rows["true"].to_numpy(), classes), class_numbers(rows["predicted"].to_numpy(), classes)),
-        1,
-    )
+    counts = confusion(rows["true"].to_numpy(), rows["predicted"].to_numpy(), classes)
     with np.errstate(invalid="ignore"):
         return np.asarray(counts / counts.sum(1, keepdims=True))
 

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.intervals import describe, unit_counts
+from ser.results.metrics.intervals import describe, quantile_interval, unit_counts
 from ser.results.metrics.measures import alike, measure_of, score_of, truth_columns
 from ser.results.records.model import Comparison, Tested, Tests
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
@@ -99,13 +99,8 @@ def drawn(
 
 
 def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Percentile interval `(low, high)` of draws `(n,)`; NaN are left out, None where nothing else is there."""
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return None
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+    """Percentile interval of draws `(n,)`, see `quantile_interval`."""
+    return quantile_interval(draws, (1 - confidence) / 2)
 
 
 def difference_interval(

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ser.metadata.targets import MIXED
-from ser.results.metrics.classification import ua, wa
+from ser.results.metrics.classification import f1, ua, wa
 from ser.train.loop.config import LOWEST, TARGET
 from ser.train.losses.cross_entropy import loss
-from ser.train.losses.vad import concordance
+from ser.train.losses.vad import batch_ccc
 
 COLLAPSE = 3  # epochs in a row with one predicted class
 
@@ -92,7 +92,7 @@ def validate_target(
         name, error = "validation_F1_macro", (each * (1 - each) / len(truth)).sum(-1).sqrt() / classes
     else:
         losses = (guess - truth).square().mean((-1, -2))
-        own = concordance(guess, truth.expand_as(guess), torch.ones_like(guess, dtype=torch.bool))
+        own = batch_ccc(guess, truth.expand_as(guess), torch.ones_like(guess, dtype=torch.bool))
         score, name = own.mean(-1), "validation_CCC"
         # Of a correlation of n pairs, Fisher's standard error.
         error = ((1 - own.square()) / max(1, len(truth) - 1) ** 0.5).square().sum(-1).sqrt() / classes
@@ -104,7 +104,7 @@ def _label_f1(guess: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Mean F1 over the labels that are in the truth or predicted, `(runs,)`, and that of each, `(runs, labels)`."""
     hits = (guess & truth).sum(-2).double()
     either = guess.sum(-2) + truth.sum(-2)
-    each = torch.where(either > 0, 2 * hits / either.clamp_min(1), 0)
+    each = f1(hits, either)
     return each.sum(-1) / (either > 0).sum(-1).clamp_min(1), each
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ser.train.losses._base import Batch, Term
-from ser.train.losses.vad import concordance
+from ser.train.losses.vad import batch_ccc
 
 
 class Loss(Term):
@@ -16,4 +16,4 @@ class Loss(Term):
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.target is not None
-        return (1 - concordance(batch.logits, batch.target, torch.ones_like(batch.target, dtype=torch.bool))).mean(-1)
+        return (1 - batch_ccc(batch.logits, batch.target, torch.ones_like(batch.target, dtype=torch.bool))).mean(-1)

@@ -9,6 +9,7 @@ size of the batch. Weninger et al. (IJCAI 2016) train on the CCC of whole traini
 import torch
 from torch import Tensor
 
+from ser.results.metrics.measures import concordance
 from ser.train.losses._base import Batch, Term
 from ser.train.losses.vad import EPSILON
 
@@ -32,7 +33,7 @@ class Loss(Term):
             share = max(min(1.0, x.shape[1] / epoch), 1 / (self.steps + 1))
             moments = share * moments + (1 - share) * self.before.to(moments.dtype)
         self.now = moments.detach()
-        loss = (1 - _concordance(moments)).mean(-1)
+        loss = (1 - _ccc(moments)).mean(-1)
         return loss if share == 1 else loss.detach() + (loss - loss.detach()) / share
 
     def after_step(self) -> None:
@@ -43,7 +44,7 @@ class Loss(Term):
         self.before = None if self.before is None else self.before[index]
 
 
-def _concordance(moments: Tensor) -> Tensor:
+def _ccc(moments: Tensor) -> Tensor:
     """CCC of moments as in `Loss.before`, `(runs, dimensions)`."""
     x, y, xx, yy, xy = moments.unbind(1)
-    return 2 * (xy - x * y) / (xx - x * x + yy - y * y + (x - y).square() + EPSILON)
+    return concordance(xy - x * y, xx - x * x + yy - y * y, x - y, EPSILON)

@@ -9,6 +9,7 @@ by those of the training part, which changes no CCC. With mixup they are mixed a
 import torch
 from torch import Tensor
 
+from ser.results.metrics.measures import concordance
 from ser.train.losses._base import Batch, Term
 from ser.train.nn.layers import Linear
 
@@ -28,11 +29,11 @@ class Loss(Term):
         assert batch.vad is not None
         known = ~batch.vad.isnan()
         enough = known.sum(1) >= 2
-        losses = torch.where(enough, 1 - concordance(self.predict(batch.embedding), batch.vad, known), 0)
+        losses = torch.where(enough, 1 - batch_ccc(self.predict(batch.embedding), batch.vad, known), 0)
         return losses.sum(1) / enough.sum(1).clamp_min(1)
 
 
-def concordance(x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+def batch_ccc(x: Tensor, y: Tensor, known: Tensor) -> Tensor:
     """CCC over the batch, `(runs, batch, 3)` -> `(runs, 3)`, of the entries that are known."""
     weight = known.to(x.dtype)
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1)
@@ -41,4 +42,4 @@ def concordance(x: Tensor, y: Tensor, known: Tensor) -> Tensor:
     from_x, from_y = x - mean_x[:, None], y - mean_y[:, None]
     together = (from_x * from_y * weight).sum(1)
     spread = ((from_x.square() + from_y.square()) * weight).sum(1)
-    return 2 * together / (spread + (mean_x - mean_y).square() + EPSILON)
+    return concordance(together, spread, mean_x - mean_y, EPSILON)
