@@ -1,22 +1,20 @@
-"""A table that people made, translated: the column that each name means, and the words that people write into cells."""
+"""A table that people made, translated: the column that each name means, and rows as the utterance table has them."""
 
-import json
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from ser.errors import CorpusError
-from ser.files import parse_json
 from ser.metadata import one_hot
-from ser.metadata.labels import from_word, is_strange, one_spelling, several
+from ser.metadata.labels_in_cells import Spelling, label_of, votes_of
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row, is_dimension
 from ser.metadata.table_files import RawRow
-from ser.metadata.words_in_cells import as_label, cleaned, is_missing, said, seconds_of, words_of_list
+from ser.metadata.words_in_cells import GENDERS, SPLITS, cleaned, is_missing, number_of, part_of, said, seconds_of
 
 
 def _also_in_ms(name: str, *others: str) -> tuple[str, ...]:
@@ -49,11 +47,6 @@ ALIASES = {
     "language": ("lang", "locale"),
     "split": ("subset", "partition", "set", "split_set", "data_split"),
 }  # fmt: skip
-GENDERS = {"f": "female", "w": "female", "woman": "female", "female": "female",
-           "m": "male", "man": "male", "male": "male"}  # fmt: skip
-SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "validation", "valid": "validation",
-          "validation": "validation", "development": "validation", "devel": "validation", "test": "test", "eval": "test",
-          "evaluation": "test"}  # fmt: skip
 _MILLISECONDS = re.compile(r"_ms$")
 
 
@@ -89,7 +82,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
         listed[k] = {name: cells.get(key) for name, key in columns.items()}
         if words:
             listed[k]["emotion"] = one_hot.label_of(cells, words)
-    spelling = _Spelling(listed, where, plural=plain(columns.get("label", "")) == "labels")
+    spelling = Spelling(listed, where, plural=plain(columns.get("label", "")) == "labels")
     base = folder.resolve()
     scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
     starts = [cells.get("start") for cells in listed]
@@ -143,7 +136,7 @@ def _refuse_empty(ratings: Sequence[str], rows: Sequence[RawRow], where: object)
 
 def _are_numbers(rows: Sequence[RawRow], key: str) -> bool:
     """True for a column of numbers that are not all the same, which may be ratings."""
-    cells = [cell for row in rows if (cell := _number(row.get(key), 1)) is not None]
+    cells = [cell for row in rows if (cell := number_of(row.get(key), 1)) is not None]
     numbers = all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
     return numbers and len(set(cells)) > 1
 
@@ -200,89 +193,11 @@ def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequenc
         )
 
 
-def _in_one_cell(cell: str) -> list[str] | None:
-    """The labels of a cell of a column of several: with `;` or as a list whatever they are called, else as `several`.
-
-    None for one label.
-
-    >>> _in_one_cell("anger;grumpy;"), _in_one_cell(";"), _in_one_cell("sad, calm"), _in_one_cell("well-known, loud")
-    (['anger', 'grumpy'], [], ['sad', 'calm'], None)
-    >>> _in_one_cell('["a", "unknown", "b"]')
-    ['a', 'b']
-    """
-    words = cell.split(";") if ";" in cell and words_of_list(cell) is None else several(cell)
-    parts = [part for word in words if (part := word.strip().strip("'\"[](){}").strip()) and not is_missing(part)]
-    return parts if words else None
-
-
-class _Spelling:
-    """One spelling for each label of a table: those that differ in case or encoding only become the commonest.
-
-    Args:
-        rows: with `emotion` and `label` as they are in the file.
-        where: the file, for errors.
-        plural: true where the column is called `labels`: its cells may hold several, which are kept with `;` between them.
-
-    Raises:
-        CorpusError: a cell of another column holds several labels.
-    """
-
-    def __init__(self, rows: Sequence[RawRow], where: object, plural: bool = False) -> None:
-        labels, emotions = [_label_of(row) for row in rows], [as_label(row.get("emotion")) for row in rows]
-        self._several: dict[str, str] = {}
-        if plural:
-            cells = {as_label(row.get("label")) for row in rows}
-            self._several = {c: ";".join(dict.fromkeys(parts)) for c in cells if (parts := _in_one_cell(c)) is not None}
-            labels = ["" if word in self._several else word for word in labels]
-        both = labels + [emotion for label, emotion in zip(labels, emotions, strict=True) if emotion != label]
-        self._missing = Counter(word for word in both if is_missing(word))
-        del self._missing[""]
-        counts = Counter(word for word in both if word and word not in self._missing)
-        many = {word: parts for word in counts if (parts := several(word, counts))}
-        if many:
-            row, word = next(
-                (k, w) for k, pair in enumerate(zip(labels, emotions, strict=True), 1) for w in pair if w in many
-            )
-            parts = many[word]
-            raise CorpusError(
-                f"{where}, row {row}: {word!r} is several labels (rows of this kind: {sum(counts[w] for w in many)})",
-                expected="one label in each row",
-                action="Keep the main emotion there, and give the shares of all in a column votes "
-                f"({json.dumps({from_word(p): round(1 / len(parts), 2) for p in parts})}); or call the column labels, and "
-                "train with --target labels; or leave such rows out.",
-            )
-        self._spelt = one_spelling(counts.elements())
-        self._changed = [(kept, word) for word, kept in self._spelt.items() if word != kept]
-        self._strange = [word for word in dict.fromkeys(self._spelt.values()) if is_strange(word)]
-
-    def of(self, word: str) -> str:
-        """The spelling that is kept; "" for a word that stands for no label."""
-        return "" if word in self._missing else self._several.get(word, self._spelt.get(word, word))
-
-    def emotion_of(self, cell: object, label: str) -> str:
-        """The canonical emotion of a row: that of its cell, or else of its label; "" of several labels without a main one."""
-        word = self.of(as_label(cell)) or ("" if ";" in label and label in self._several.values() else label)
-        return from_word(word) if word else ""
-
-    def note(self) -> None:
-        """Say what was changed."""
-        if self._missing:
-            LOG.warning("read as no label: %s", few(f"{word!r} {n}" for word, n in self._missing.most_common()))
-        for kept, word in self._changed:
-            LOG.warning("labels that differ in case only are one: %s, %s", kept, word)
-        if self._strange:
-            LOG.warning("labels that are not known emotion words (emotion: other): %s", few(self._strange))
-
-
-def _label_of(row: RawRow) -> str:
-    return as_label(row.get("label")) or as_label(row.get("emotion"))
-
-
 def _row(
-    cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: _Spelling
+    cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: Spelling
 ) -> RawRow:
     row = {name: cleaned(value) for name, value in cells.items()}
-    row["label"] = spelling.of(_label_of(cells))
+    row["label"] = spelling.of(label_of(cells))
     row["emotion"] = spelling.emotion_of(row.get("emotion"), row["label"])
     row["path"] = _relative(said(row.get("path")), base)
     for name, words in (("gender", GENDERS), ("split", SPLITS)):
@@ -295,10 +210,10 @@ def _row(
     for name in ("speaker", "session", "dialogue"):
         word = said(row.get(name))
         row[name] = "" if is_missing(word) and word.lower() != "na" else row.get(name)  # a speaker may be called NA
-    row["votes"] = _votes(row.get("votes"))
+    row["votes"] = votes_of(row.get("votes"))
     for name in row:
         if COLUMNS.get(name, NUMBER) == NUMBER:
-            row[name] = _number(row[name], scales.get(name, 1))
+            row[name] = number_of(row[name], scales.get(name, 1))
             if name in ("start", "end", "duration") and isinstance(row[name], str):
                 row[name] = seconds_of(given := row[name])
                 if row[name] is None:
@@ -314,29 +229,6 @@ def _row(
     return row
 
 
-def _number(value: Any, scale: float) -> Any:
-    """A number as it is, or of a text that is one, also with a decimal comma; None for nothing; else the text."""
-    text = said(value)
-    if is_missing(text):
-        return None
-    if re.fullmatch(r"[-+]?\d+,\d+", text):
-        text = text.replace(",", ".")
-    try:
-        return float(text) / scale if scale != 1 or isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def part_of(word: str) -> str | None:
-    """The part that a word means; None for another word.
-
-    >>> part_of("Dev"), part_of("test1"), part_of("Training set"), part_of("anna")
-    ('validation', 'test', 'train', None)
-    """
-    word = word.lower()
-    return SPLITS.get(word) or SPLITS.get(re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word))
-
-
 def _note_splits(splits: Iterable[str]) -> None:
     """Say which different words are read as one part."""
     words: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -345,24 +237,6 @@ def _note_splits(splits: Iterable[str]) -> None:
     for part, several_words in words.items():
         if part and len(several_words) > 1:
             LOG.warning("split: %s are all read as %s", ", ".join(several_words), part)
-
-
-def _votes(given: Any) -> Any:
-    """Votes by emotion word, shares or counts, or a list of the words, as shares by canonical emotion; others as they are."""
-    if isinstance(given, str) and given.startswith("{"):
-        with suppress(ValueError):
-            given = parse_json(given)
-    words = None if isinstance(given, dict) else words_of_list(said(given))
-    # A word for each annotator; numbers in a list do not say which emotions they are of.
-    if words is not None and not any(isinstance(_number(word, 1), float) for word in words):
-        given = dict(Counter(word for word in words if not is_missing(word)))
-    if not isinstance(given, dict) or not all(type(n) in (int, float) and n >= 0 for n in given.values()):
-        return None if is_missing(said(given)) else given
-    votes: dict[str, float] = {}
-    for word, number in given.items():
-        votes[from_word(word)] = votes.get(from_word(word), 0.0) + number
-    total = max(1.0, sum(votes.values()))
-    return {emotion: round(n / total, 6) for emotion, n in votes.items() if n} or None
 
 
 def _name_rows(rows: Sequence[RawRow], starts: Sequence[Any], where: object, ignored: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The words that people write into cells of a table: cleaned of what cannot be seen, and those that stand for nothing."""
+"""The words that people write into cells of a table: those that stand for nothing, numbers, lists, genders and splits."""
 
 import re
 import unicodedata
@@ -14,6 +14,11 @@ _UNSEEN = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\xad\u1680\u2028\u2029\u202f\u205f
     map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065)))
 )
 _QUOTES = "'\"`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+GENDERS = {"f": "female", "w": "female", "woman": "female", "female": "female",
+           "m": "male", "man": "male", "male": "male"}  # fmt: skip
+SPLITS = {"train": "train", "training": "train", "dev": "validation", "val": "validation", "valid": "validation",
+          "validation": "validation", "development": "validation", "devel": "validation", "test": "test", "eval": "test",
+          "evaluation": "test"}  # fmt: skip
 
 _QUOTED_WORD = r"\"[^\"]*\"|'[^']*'"
 _NONE = r"\b(?:null|None|NaN|nan)\b"  # an entry without a word, as JSON, Python or NumPy write it
@@ -82,3 +87,26 @@ def as_label(value: Any) -> str:
     while len(word) > 2 and word[0] in _QUOTES and word[-1] in _QUOTES:
         word = said(word[1:-1])
     return word
+
+
+def number_of(value: Any, scale: float) -> Any:
+    """A number as it is, or of a text that is one, also with a decimal comma; None for nothing; else the text."""
+    text = said(value)
+    if is_missing(text):
+        return None
+    if re.fullmatch(r"[-+]?\d+,\d+", text):
+        text = text.replace(",", ".")
+    try:
+        return float(text) / scale if scale != 1 or isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def part_of(word: str) -> str | None:
+    """The part that a word means; None for another word.
+
+    >>> part_of("Dev"), part_of("test1"), part_of("Training set"), part_of("anna")
+    ('validation', 'test', 'train', None)
+    """
+    word = word.lower()
+    return SPLITS.get(word) or SPLITS.get(re.sub(r"[\s_-]*(set|split|partition)?[\s_-]*\d*$", "", word))

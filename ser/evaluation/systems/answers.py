@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.feature_files import composed
-from ser.metadata.column_names import SPLITS, choose, plain
+from ser.metadata.column_names import choose, plain
 from ser.metadata.parsing import few
 from ser.metadata.table_files import RawRow, read_rows
-from ser.metadata.words_in_cells import as_label, said
+from ser.metadata.words_in_cells import SPLITS, as_label, said
 
 TOLERANCE = 1e-3  # by which the probabilities of an utterance may miss the sum 1: files often have three decimals
 TIE = 1e-6  # by which the answer's own probability may be below the highest

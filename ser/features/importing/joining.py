@@ -16,12 +16,12 @@ from ser.features.importing.feature_files import (
     sha256,
 )
 from ser.features.importing.loading import ImportOptions, Loaded, load
-from ser.metadata.column_names import GENDERS, SPLITS
 from ser.metadata.labels import one_spelling
 from ser.metadata.parsing import few
 from ser.metadata.schema import Row
 from ser.metadata.table import Table
 from ser.metadata.table_files import RawRow
+from ser.metadata.words_in_cells import GENDERS, SPLITS
 
 
 @dataclass(eq=False)

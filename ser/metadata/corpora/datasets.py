@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.metadata.column_names import SPLITS, translate
+from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import SYNONYMS
 from ser.metadata.parsing import optional
 from ser.metadata.schema import Row
 from ser.metadata.table_files import RawRow
+from ser.metadata.words_in_cells import SPLITS
 from ser.workspace import writing
 
 PACKAGES = ("datasets",)

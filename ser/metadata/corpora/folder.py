@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ser.metadata.column_names import GENDERS, SPLITS, part_of, shared_stems
+from ser.metadata.column_names import shared_stems
 from ser.metadata.corpora._example import write_tones
 from ser.metadata.labels import SYNONYMS, from_word, is_strange, one_spelling
 from ser.metadata.parsing import LOG, audio_below, few, left_out
 from ser.metadata.schema import Row
-from ser.metadata.words_in_cells import as_label, is_missing
+from ser.metadata.words_in_cells import GENDERS, SPLITS, as_label, is_missing, part_of
 
 TITLE = "Folder of folders"
 CITATION = "none: a corpus of one's own"
