@@ -6,7 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._types import Items
-from ser.results.records.model import METRICS, MORE_METRICS
+from ser.results.records.numbers import METRICS, MORE_METRICS
 
 METRIC = click.Choice([*METRICS, *MORE_METRICS], case_sensitive=False)
 

@@ -33,7 +33,7 @@ from ser.results.records.evaluation import (
     NumbersTable,
     Temperatures,
 )
-from ser.results.records.model import Confusion
+from ser.results.records.numbers import Confusion
 from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
 from ser.workspace import Workspace, writing
 

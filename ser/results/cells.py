@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ser.results.records.model import Comparison, Described, Interval, Metrics, Spread, Tested
+from ser.results.records.model import Spread
+from ser.results.records.numbers import Comparison, Described, Interval, Metrics, Tested
 
 ABSENT = "-"
 HEADS = {

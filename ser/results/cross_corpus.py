@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ser.results.blocks import Facts, Notice
 from ser.results.records.data_facts import DataFacts
-from ser.results.records.model import Suspect
+from ser.results.records.numbers import Suspect
 
 
 def shared_classes(data: DataFacts) -> list[Facts]:

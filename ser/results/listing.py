@@ -25,7 +25,7 @@ from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
 from ser.progress import progress
 from ser.results.headlines import VALIDATION, Headline, Line, read_headline
-from ser.results.records.model import METRICS, MORE_METRICS
+from ser.results.records.numbers import METRICS, MORE_METRICS
 from ser.workspace import writing
 
 INDEX = ".list.cache"

@@ -24,7 +24,7 @@ from ser.results.benchmarks import LINEAR, MLP, by, preset, presets
 from ser.results.benchmarks.emosuperb import CREMAD
 from ser.results.benchmarks.maeb import few_shots
 from ser.results.blocks import Notice, Table
-from ser.results.records.model import METRICS, MORE_METRICS
+from ser.results.records.numbers import METRICS, MORE_METRICS
 from ser.results.report.benchmark import benchmark_section, leaderboard
 from ser.results.result import Result
 from ser.train.classical.classifier import Classical, is_classical

@@ -33,7 +33,7 @@ from ser.results.records.evaluation import (
     Selective,
     Threshold,
 )
-from ser.results.records.model import Metrics
+from ser.results.records.numbers import Metrics
 
 Floats = NDArray[np.float64]
 Temperatures = Mapping[tuple[int, str], float]

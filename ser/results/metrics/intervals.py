@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.measures import Measure, measure_of
-from ser.results.records.model import RANGES, Described, Metric, Metrics
+from ser.results.records.numbers import RANGES, Described, Metric, Metrics
 
 RESAMPLES = 1000
 # Quantiles of Student's t at 0.975 for 1 to 30 degrees of freedom, as `scipy.special.stdtrit` gives them: importing it takes

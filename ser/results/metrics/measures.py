@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ser.metadata.targets import EMOTION, MIXED
 from ser.results.metrics.classification import Counts, class_numbers, f1, score_from_counts
-from ser.results.records.model import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
+from ser.results.records.numbers import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VOTES
 
 Floats = NDArray[np.float64]
 RATED_AS, VALUE = "r_", "v_"  # of dimensions beside classes: what was rated, and what was predicted

@@ -34,7 +34,7 @@ from ser.results.records.gaps import (
     MeasuredLevel,
     SpeakerGap,
 )
-from ser.results.records.model import Interval, Metrics
+from ser.results.records.numbers import Interval, Metrics
 
 Floats = NDArray[np.float64]
 BINS = 10

@@ -27,7 +27,7 @@ from ser.results.metrics.measures import (
     measure_of,
     ratings_beside,
 )
-from ser.results.records.model import (
+from ser.results.records.numbers import (
     ClassScores,
     Confusion,
     FoldMetrics,

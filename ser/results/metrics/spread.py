@@ -15,7 +15,7 @@ from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_numbers, class_scores
 from ser.results.metrics.intervals import describe, unit_counts
 from ser.results.metrics.measures import measure_of
-from ser.results.records.model import Described
+from ser.results.records.numbers import Described
 
 SCORES = ("precision", "recall", "F1")
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from ser.errors import ConfigError
 from ser.results.records.evaluation import SuiteCheck
 from ser.results.records.gaps import Genders, MeasuredGap, MeasuredGenders, SpeakerGap
-from ser.results.records.model import Comparison, Interval
+from ser.results.records.numbers import Comparison, Interval
 
 Kind: TypeAlias = Literal["robustness", "fairness", "consistency"]
 LIMITS = {"robustness": 0.05, "gender": 0.1, "language": 0.1, "corpus": 0.1, "speaker": 0.1}

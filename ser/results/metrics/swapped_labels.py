@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import confusion
-from ser.results.records.model import MistakenFor, Suspect
+from ser.results.records.numbers import MistakenFor, Suspect
 
 TAKEN, KEPT = 0.5, 0.25
 GAIN, LEVEL = 0.05, 0.05

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from ser.results.cells import FEW_RUNS, runs_interval
 from ser.results.plotting.style import PALETTE, Figure
-from ser.results.records.model import Described
+from ser.results.records.numbers import Described
 
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
 LABEL = 44  # characters of a line of an axis's label

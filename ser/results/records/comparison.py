@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Positive, Share
-from ser.results.records.model import AdjustedP, Beside, Comparison, ConfigHash, Interval, MetricName, Metrics, Opening
+from ser.results.records.model import Beside, ConfigHash, Opening
+from ser.results.records.numbers import AdjustedP, Comparison, Interval, MetricName, Metrics
 
 
 class Compared(Model, kw_only=True):

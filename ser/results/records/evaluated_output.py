@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Share, require
-from ser.results.records.model import Described, Interval, Metrics, NotNegative
+from ser.results.records.numbers import Described, Interval, Metrics, NotNegative
 
 
 class DescribedShare(Described, kw_only=True):

@@ -7,16 +7,8 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model, Positive, Sha256, Share, TableFile, Time, Word, require
 from ser.results.records.evaluated_output import ConformalSets, DescribedShare, EvaluatedOutput
 from ser.results.records.gaps import EvaluatedGroups, MeasuredGenders
-from ser.results.records.model import (
-    Comparison,
-    ConfigHash,
-    Confusion,
-    Described,
-    Environment,
-    Interval,
-    Metrics,
-    NotNegative,
-)
+from ser.results.records.model import ConfigHash, Environment
+from ser.results.records.numbers import Comparison, Confusion, Described, Interval, Metrics, NotNegative
 
 ShareName = Annotated[str, Meta(pattern="^[0-9]([.][0-9]{1,20})?(e-[0-9]{1,3})?$")]
 Temperature = Annotated[float, Meta(gt=0)]

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ser.jsonfile import Count, Model, Share, require
-from ser.results.records.model import Interval, NotNegative
+from ser.results.records.numbers import Interval, NotNegative
 
 
 class MeasuredLevel(Model, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from ser.jsonfile import Count, Model
-from ser.results.records.model import AdjustedP, Comparison, Described, Metrics
+from ser.results.records.numbers import AdjustedP, Comparison, Described, Metrics
 
 Relation = Literal["about", "at most", "more than"]
 

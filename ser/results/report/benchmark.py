@@ -11,7 +11,8 @@ from ser.results.blocks import Block, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, head_of, interval, number, over_runs, score
 from ser.results.listing import list_results
 from ser.results.records.find import stores_of
-from ser.results.records.model import Metric, Summary
+from ser.results.records.model import Summary
+from ser.results.records.numbers import Metric
 from ser.results.report.background import stamps_and_notes
 from ser.results.stored_result import StoredResult
 

@@ -20,7 +20,7 @@ from ser.results.cells import (
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
 from ser.results.records.evaluated_output import EvaluatedOutput
 from ser.results.records.evaluation import AnyEvaluation, Evaluation, SuiteCheck
-from ser.results.records.model import Comparison
+from ser.results.records.numbers import Comparison
 from ser.results.report.background import FactRows, code_of, flat
 from ser.results.stored_result import StoredResult
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ser.results.blocks import Table
 from ser.results.cells import csv_text, date, head_of, number
 from ser.results.headlines import STUDY, VALIDATION, Headline, Line
-from ser.results.records.model import METRICS, MORE_METRICS
+from ser.results.records.numbers import METRICS, MORE_METRICS
 
 SYSTEMS = ("import", "import_predictions", "classify")  # commands that record a system that was not trained here
 

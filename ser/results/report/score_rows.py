@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from ser.results.blocks import ScoreRow
 from ser.results.cells import csv_text, runs_interval
 from ser.results.records.evaluation import PROBABILITIES, Evaluation, OutputEvaluation
-from ser.results.records.model import Described, FewshotSummary, Metrics, Summary
+from ser.results.records.model import FewshotSummary, Summary
+from ser.results.records.numbers import Described, Metrics
 from ser.results.studies import StudyRecord
 
 SPLITS = ("validation", "test", "pooled")

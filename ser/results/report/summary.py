@@ -29,7 +29,8 @@ from ser.results.cross_corpus import shared_classes, suspect_line, suspects_noti
 from ser.results.records.data_facts import data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.gaps import Genders
-from ser.results.records.model import CorpusNumbers, FewshotSummary, Metrics, OutputScores, Summary, matrix_of
+from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
+from ser.results.records.numbers import Metrics, OutputScores, matrix_of
 from ser.results.report.background import overview, stamps_and_notes
 from ser.results.stored_result import StoredResult, metrics_of_groups
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ser.errors import TrainingError
 from ser.results.metrics.intervals import describe, quantile_interval, unit_counts
 from ser.results.metrics.measures import alike, measure_of, score_of, truth_columns
-from ser.results.records.model import Comparison, Tested, Tests
+from ser.results.records.numbers import Comparison, Tested, Tests
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
 

@@ -23,8 +23,8 @@ from ser.results.records.model import (
     SourceModel,
     Spread,
     Summary,
-    Suspect,
 )
+from ser.results.records.numbers import Suspect
 from ser.results.records.names import AMOUNTS, amount_name, amount_of, amount_value, config_hash, run_name
 from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from ser.results.blocks import Block
 from ser.results.records.find import dataset_of
 from ser.results.records.kinds import kinds, schema_of
-from ser.results.records.model import Metrics, Opening
+from ser.results.records.model import Opening
+from ser.results.records.numbers import Metrics
 
 if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments

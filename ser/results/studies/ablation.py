@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import TESTED, disagreement, main_head, score_cells, score_heads, tested, with_interval
-from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.records.model import Beside, Notes
+from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import VariantComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 

@@ -17,7 +17,8 @@ from ser.results.cells import (
     tested,
     with_interval,
 )
-from ser.results.records.model import Beside, Metrics, Notes
+from ser.results.records.model import Beside, Notes
+from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import LayerWeight, Nested, PositionComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 

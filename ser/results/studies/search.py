@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from ser.jsonfile import Count, Model, Positive, require
 from ser.results.blocks import Block, Notice, Table
 from ser.results.cells import head_of, main_head, many, number, score, score_cells, score_heads, setting, with_interval
-from ser.results.records.model import Beside, Metrics, Notes, RunRecord
+from ser.results.records.model import Beside, Notes, RunRecord
+from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import Nested
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 

@@ -21,7 +21,8 @@ from ser.results.cells import (
 )
 from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
-from ser.results.records.model import Beside, Metrics, Stamps, Suspect
+from ser.results.records.model import Beside, Stamps
+from ser.results.records.numbers import Metrics, Suspect
 from ser.results.records.study_numbers import Gain
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 

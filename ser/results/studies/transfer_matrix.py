@@ -10,7 +10,8 @@ from ser.results.blocks import Block, Table
 from ser.results.cells import ABSENT, csv_text, score
 from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
-from ser.results.records.model import Beside, Metrics, Suspect
+from ser.results.records.model import Beside
+from ser.results.records.numbers import Metrics, Suspect
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.registry import unknown, words
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.records.model import AdjustedComparison, AloneExperiment, CorpusNumbers
+from ser.results.records.model import AloneExperiment, CorpusNumbers
+from ser.results.records.numbers import AdjustedComparison
 from ser.results.result import Result
 from ser.results.statistics import paired
 from ser.results.statistics.gains import SIGNIFICANT

@@ -16,7 +16,7 @@ from msgspec.structs import replace as replace_fields
 
 from ser.audit.split_data import SplitData, tested_only
 from ser.metadata.folds.fold import Fold
-from ser.results.records.model import Suspect
+from ser.results.records.numbers import Suspect
 from ser.results.result import Result
 from ser.results.statistics.gains import comparisons
 from ser.results.studies import transfer as transfer_record

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
 from ser.results.metrics.measures import RATED_AS, VALUE, measure_of_kind, run_scores
-from ser.results.records.model import RunScores
+from ser.results.records.numbers import RunScores
 
 
 def prediction_rows(

@@ -29,7 +29,7 @@ from ser.results.plotting import style
 from ser.results.plotting.gallery import PICTURES, draw, kinds, plot_into
 from ser.results.plotting.pictures import learning_curves
 from ser.results.records.kinds import model_of
-from ser.results.records.model import Described
+from ser.results.records.numbers import Described
 from ser.results.result import Result
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]

@@ -26,7 +26,7 @@ from ser.results.plotting.gallery import draw, kinds
 from ser.results.plotting.pictures.suite import COLOURS
 from ser.results.plotting.style import save
 from ser.results.records.evaluation import Suite
-from ser.results.records.model import METRICS
+from ser.results.records.numbers import METRICS
 from ser.results.report.compose import compose, text_of
 from ser.results.report.formats.html import render
 from ser.results.report.score_rows import score_rows

@@ -6,7 +6,7 @@ import numpy as np
 
 from ser.results.cells import many
 from ser.results.plotting.style import INK, Figure, as_vector, title
-from ser.results.records.model import matrix_of
+from ser.results.records.numbers import matrix_of
 from ser.results.stored_result import StoredResult
 
 ORDER = 30

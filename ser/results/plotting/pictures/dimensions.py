@@ -6,7 +6,7 @@ from msgspec import UNSET
 from ser.results.cells import many, number
 from ser.results.metrics.measures import ratings_beside
 from ser.results.plotting.style import PALETTE, Figure, title
-from ser.results.records.model import OutputScores
+from ser.results.records.numbers import OutputScores
 from ser.results.stored_result import StoredResult
 
 ORDER = 35

@@ -15,7 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from ser.results.plotting.style import INK, Figure, as_vector, title
-from ser.results.records.model import Described
+from ser.results.records.numbers import Described
 from ser.results.stored_result import StoredResult
 from ser.results.studies.transfer_matrix import Cell, Study
 
