@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from ser.jsonfile import check, dumps, plain
-from ser.results.records.model import RunResult, RunScores, Sizes, Summary
+from ser.results.records.model import RunResult, Sizes, Summary
+from ser.results.records.numbers import RunScores
 from ser.results.records.names import METRICS
 from ser.results.stored.summary import FinishedExperiment, summarise
 

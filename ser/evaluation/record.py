@@ -115,7 +115,7 @@ def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> EvaluatedCl
         return float(np.mean(values)) if values else None
 
     support = sum(int(own["support"] or 0) for own in each)
-    return EvaluatedClass(support=support, precision=mean("precision"), recall=mean("recall"), F1=mean("F1"))
+    return EvaluatedClass(precision=mean("precision"), recall=mean("recall"), F1=mean("F1"), support=support)
 
 
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> Temperatures:

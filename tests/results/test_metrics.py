@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 
 from ser.results.metrics import classification
+from ser.results.metrics.measures import concordance
 from ser.results.records.names import METRICS
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
@@ -128,6 +129,14 @@ def test_one_definition_for_numpy_and_torch_and_any_leading_dimensions() -> None
             assert np.isfinite(found[1]).all()
             np.testing.assert_array_equal(function(torch.from_numpy(hits), torch.from_numpy(support)), found)
             np.testing.assert_array_equal(function(hits, np.ones(4)), function(hits, np.ones((2, 3, 4))))
+        either = support + random.integers(0, 3, support.shape)
+        found = classification.f1(hits, either)
+        np.testing.assert_array_equal(found, np.divide(2 * hits, either, out=np.zeros(hits.shape), where=either > 0))
+        np.testing.assert_array_equal(classification.f1(torch.from_numpy(hits), torch.from_numpy(either)), found)
+    moments = random.normal(size=(3, 2, 4))
+    of_tensors = concordance(*map(torch.from_numpy, moments))
+    np.testing.assert_allclose(concordance(*moments), of_tensors, rtol=1e-12)
+    np.testing.assert_allclose(of_tensors, 2 * moments[0] / (moments[1] + moments[2] * moments[2]), rtol=1e-12)
 
 
 @given(pairs, st.randoms())

@@ -164,10 +164,10 @@ class Selective(Model, kw_only=True):
 class EvaluatedClass(Model, kw_only=True):
     """The scores of one class, means over runs or heads, and its utterances in all of them."""
 
-    support: Count
     precision: Share | None
     recall: Share | None
     F1: Share | None
+    support: Count
 
 
 class FittedTemperature(Model, kw_only=True):
