@@ -21,8 +21,8 @@ import pandas as pd
 
 from ser.jsonfile import check, dumps, plain
 from ser.results.records.model import RunResult, Sizes, Summary
-from ser.results.records.numbers import RunScores
 from ser.results.records.names import METRICS
+from ser.results.records.numbers import RunScores
 from ser.results.stored.summary import FinishedExperiment, summarise
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]

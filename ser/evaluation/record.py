@@ -33,8 +33,8 @@ from ser.results.records.evaluation import (
     NumbersTable,
     Temperatures,
 )
-from ser.results.records.numbers import Confusion
 from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
+from ser.results.records.numbers import Confusion
 from ser.workspace import Workspace, writing
 
 LONG = 80

@@ -1,7 +1,7 @@
 """Long recordings from the command line and from Python: files, samples and standard input, followed over time."""
 
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -104,33 +104,32 @@ def _table(rows: Iterable[TimelineRow], columns: list[str]) -> pd.DataFrame:
     return filled
 
 
-def told(
-    predictor: Judge, name: str, rows: Iterable[TimelineRow], options: TimelineOptions
-) -> Iterator[TimelineRow]:
+def told(predictor: Judge, name: str, rows: Iterable[TimelineRow], options: TimelineOptions) -> Iterator[TimelineRow]:
     """Pass on the rows of a recording; say so where there are none, and where speakers are told apart what each said.
 
     That is the share of each answer, and the mean of each dimension, both by the time of the segments, or over windows.
     """
     count = 0
-    heard: dict[int, Counter[str]] = {}  # s or windows with each answer
+    heard: dict[int, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))  # s or windows with each answer
     sums: dict[int, NDArray[np.float64]] = {}  # over these, of the dimensions
     only = predictor.head.target == DIMENSIONS
     dimensions = list(predictor.classes if only else predictor.dimensions)
     for row in rows:
         count += 1
         if row.speaker is not None and not row.error:
-            amount = row.seconds if options.rows == "segments" else 1
-            heard.setdefault(row.speaker, Counter())[row.predicted] += amount
+            amount = row.seconds if options.rows == "segments" else 1.0
+            heard[row.speaker][row.predicted] += amount
             sums[row.speaker] = sums.get(row.speaker, 0) + amount * np.array([row.outputs[d] for d in dimensions])
         yield row
     if not count:
         predictor.say(f"{name}: no rows, as nothing was heard but silence, or what is not speech")
     for speaker, found in sorted(heard.items()):
         total = sum(found.values())
-        amount = f"{total:.1f} s" if options.rows == "segments" else f"{total} windows"
-        parts = [] if only else [f"{answer or 'no answer'} {n / total:.0%}" for answer, n in found.most_common()]
+        told_of = f"{total:.1f} s" if options.rows == "segments" else f"{total:.0f} windows"
+        most = sorted(found.items(), key=lambda one: -one[1])
+        parts = [] if only else [f"{answer or 'no answer'} {n / total:.0%}" for answer, n in most]
         parts += [f"{d} {mean:.2f}" for d, mean in zip(dimensions, sums[speaker] / total, strict=True)]
-        predictor.say(f"{name}: speaker {speaker}, {amount}: {', '.join(parts)}")
+        predictor.say(f"{name}: speaker {speaker}, {told_of}: {', '.join(parts)}")
 
 
 def _diarizer(predictor: Judge, options: TimelineOptions) -> Diarizer | None:

@@ -12,8 +12,8 @@ from ser.results.records.beside import beside
 from ser.results.records.find import find_summary
 from ser.results.records.kinds import read_record, read_run_record
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.numbers import Groups, GroupScores, classes_of
 from ser.results.records.names import METRICS, amount_name, amount_value
+from ser.results.records.numbers import Groups, GroupScores, classes_of
 from ser.results.studies import StudyRecord
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.environment import environment
 from ser.results.records.kinds import kinds, model_of, read_summary
 from ser.results.records.model import RunResult, Spread, Summary
-from ser.results.records.numbers import METRICS
 from ser.results.records.names import config_hash, run_name
+from ser.results.records.numbers import METRICS
 from ser.results.stored import runs
 from ser.results.stored.summary import FinishedExperiment, summarise_fewshot
 

@@ -14,8 +14,8 @@ from ser.results.records.beside import beside
 from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRow, Summary
-from ser.results.records.numbers import Numbers, classes_of
 from ser.results.records.names import amount_name, amount_of, amount_value
+from ser.results.records.numbers import Numbers, classes_of
 from ser.results.statistics.paired import tested_rows
 from ser.results.stored.runs import read_predictions
 from ser.results.studies import StudyRecord

@@ -114,7 +114,7 @@ def binned(predicted: Floats, true: Floats, bins: int) -> Floats:
 
 
 def binned_gap(predicted: Floats, true: Floats, n: Floats) -> float:
-    """The mean distance between prediction and truth of bins, each weighted by its utterances; arguments as `binned` returns."""
+    """The mean distance between prediction and truth of bins, each weighted by its utterances, of what `binned` gives."""
     return float((n * np.abs(predicted - true)).sum() / n.sum())
 
 

@@ -99,7 +99,7 @@ def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[st
 
 
 def quantile_interval(draws: NDArray[np.float64], tail: float = 0.025) -> tuple[float, float] | None:
-    """The interval from the quantile `tail` to 1 - `tail` of draws `(n,)`; NaN are left out, None where nothing else is there."""
+    """The interval from the quantile `tail` to 1 - `tail` of draws `(n,)`; NaN are left out, None where all are."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return None

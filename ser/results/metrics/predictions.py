@@ -27,6 +27,7 @@ from ser.results.metrics.measures import (
     measure_of,
     ratings_beside,
 )
+from ser.results.records.names import AMOUNTS
 from ser.results.records.numbers import (
     ClassScores,
     Confusion,
@@ -38,7 +39,6 @@ from ser.results.records.numbers import (
     Numbers,
     OutputScores,
 )
-from ser.results.records.names import AMOUNTS
 
 TEXT_COLUMNS = ("utterance_id", "fold", "split", "true", "predicted", "speaker", "gender")
 COLUMNS = ("utterance_id", "run", "fold", "split", "true", "predicted", "speaker", "gender")

@@ -1,7 +1,7 @@
 """Records as typed objects: the fields that all have in common, a run's record, and the summaries of experiments.
 
-Their numbers are in `numbers.py` beside this file. The records of studies are beside what shows them, in `ser.results.studies`; those of evaluations, explanations and comparisons
-in files of these names here. `ser.results.records.kinds` knows them all.
+Their numbers are in `numbers.py` beside this file. The records of studies are beside what shows them, in `ser.results.studies`;
+those of evaluations, explanations and comparisons in files of these names here. `ser.results.records.kinds` knows them all.
 """
 
 from typing import Annotated, Any, ClassVar, Literal

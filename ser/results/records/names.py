@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.jsonfile import plain
-from ser.results.records.numbers import METRICS as METRICS
 from ser.results.records.model import RunResult, RunRow
 from ser.results.records.model import amount_name as amount_name
+from ser.results.records.numbers import METRICS as METRICS
 
 SUMMARY_SCHEMA = "ser.summary/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"

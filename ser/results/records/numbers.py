@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.jsonfile import Count, Model, Share, Word, require
+from ser.jsonfile import Count, Model, Share, require
 
 METRICS = ("UA", "WA", "WF1", "Macro_F1")
 OF_DIMENSIONS, OF_LABELS = ("CCC", "PCC", "RMSE"), ("F1_macro", "F1_micro", "exact", "Hamming")

@@ -6,8 +6,8 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from ser.results.records.model import RunResult
-from ser.results.records.numbers import Comparison
 from ser.results.records.names import amount_name, amount_of, amount_value
+from ser.results.records.numbers import Comparison
 from ser.results.records.study_numbers import Gain, MethodComparison, PositionComparison, VariantComparison
 from ser.results.statistics import paired
 

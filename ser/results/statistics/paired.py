@@ -27,7 +27,6 @@ from ser.results.records.numbers import Comparison, Tested, Tests
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
 
 
-
 class OneOfSeveral(Protocol):
     """A comparison with a p-value that is adjusted for the number of all."""
 

@@ -11,8 +11,8 @@ from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.beside import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import FewshotSummary, RunRecord, Summary
-from ser.results.records.numbers import Metrics
 from ser.results.records.names import run_name
+from ser.results.records.numbers import Metrics
 from ser.results.stored.checked_runs import Runs, classes_of, read_runs
 from ser.results.stored.runs import read_run
 from ser.results.stored.verdict import Verdict

@@ -24,8 +24,8 @@ from ser.results.records.model import (
     Spread,
     Summary,
 )
-from ser.results.records.numbers import Suspect
 from ser.results.records.names import AMOUNTS, amount_name, amount_of, amount_value, config_hash, run_name
+from ser.results.records.numbers import Suspect
 from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 
 ZERO = amount_name(0)

@@ -20,8 +20,8 @@ from ser.results.cells import (
     with_interval,
 )
 from ser.results.records.model import Amount, Beside, Number
-from ser.results.records.numbers import Metrics
 from ser.results.records.names import amount_value
+from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import MethodComparison, SavedLabels
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 

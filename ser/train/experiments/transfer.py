@@ -9,7 +9,7 @@ a whole in the tests, because one source head is tested in all folds.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET
 from msgspec.structs import replace as replace_fields
@@ -129,7 +129,9 @@ def transfer_experiment(
     )
 
 
-def transfer_study(task: str, pair: CorpusPair, variants: Sequence[Variant], options: FitOptions) -> Result:
+def transfer_study(
+    task: Literal["adapt", "finetune"], pair: CorpusPair, variants: Sequence[Variant], options: FitOptions
+) -> Result:
     """Train all variants, compare each with the source's head alone, and write the study.
 
     Args:

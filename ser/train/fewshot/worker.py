@@ -1,10 +1,11 @@
 """The work of one few-shot worker: train source models, or learn from the shots of one fold by some methods."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from ser.features.normalise import by_scale, normalise, standardise_target
@@ -119,29 +120,28 @@ def _learn(unit: Learning) -> list[tuple[str, Finished]]:
     return found
 
 
-class _Account(Account, total=False):
+class _Row(NamedTuple):
     """The account of a run with its own numbers of utterances and speakers, seconds and notes."""
 
+    account: Account
     n: Sizes
-    speakers: int
     seconds: float
     notes: list[str]
+    speakers: int | UnsetType = UNSET
 
 
 def _account(
     answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
-) -> _Account:
+) -> _Row:
     """A run's account of its shots and of the learning."""
-    found: _Account = {
-        **answer.account[slot],
-        "n": Sizes(train=len(rows), validation=0, test=len(fold.test)),
-        "seconds": answer.seconds[slot],
-        "notes": notes + (answer.notes[slot] if answer.notes else []),
-    }
     who = set(speakers[rows])
-    if "" not in who:
-        found["speakers"] = len(who)
-    return found
+    return _Row(
+        answer.account[slot],
+        Sizes(train=len(rows), validation=0, test=len(fold.test)),
+        answer.seconds[slot],
+        notes + (answer.notes[slot] if answer.notes else []),
+        UNSET if "" in who else len(who),
+    )
 
 
 def _zero_shot(
@@ -159,12 +159,7 @@ def _zero_shot(
     assert job.first is not None
     trained, validation = source.trained[slot], job.first.validation
     n = Sizes(train=len(job.first.train), validation=len(validation), test=len(fold.test))
-    row: _Account = {
-        **source.account[slot],
-        "n": n,
-        "seconds": trained.seconds / job.folds,
-        "notes": list(trained.notes),
-    }
+    row = _Row(source.account[slot], n, trained.seconds / job.folds, trained.notes)
     own = prediction_rows(data, validation, source.validation[slot], run=run, fold=fold.name, split="validation")
     return _recorded(job, name, data, fold, run, seed, NOTHING, probabilities[slot], row, own)
 
@@ -178,12 +173,11 @@ def _recorded(
     seed: int,
     amount: Amount,
     probabilities: NDArray[np.float64],
-    row: _Account,
+    row: _Row,
     validation: pd.DataFrame | None = None,
 ) -> Run:
     test = prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
     predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
-    row["notes"] += collapse_note(predictions, data.classes)
     result = RunResult(
         experiment=job.jobs[name].experiment,
         config_hash=job.jobs[name].config_hash,
@@ -191,7 +185,11 @@ def _recorded(
         fold=fold.name,
         seed=seed,
         **amount.facts,
-        **row,
+        **row.account,
+        n=row.n,
+        speakers=row.speakers,
+        seconds=row.seconds,
+        notes=[*row.notes, *collapse_note(predictions, data.classes)],
         **scores_by_split(predictions, data.classes)._asdict(),
     )
     return Run(result, predictions.assign(**amount.facts))

@@ -6,7 +6,6 @@ A late fusion trains its part on each modality by itself; any other head is one 
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from ser.results.cells import many, runs_interval
 from ser.results.plotting.style import FULL_NAMES, PALETTE, Figure, title
 from ser.results.records.find import fact_of
 from ser.results.records.model import AmountNumbers, Spread
-from ser.results.records.numbers import RANGES, Metrics
 from ser.results.records.names import amount_value
+from ser.results.records.numbers import RANGES, Metrics
 from ser.results.stored_result import StoredResult
 from ser.results.studies.fewshot import Point, Study
 
