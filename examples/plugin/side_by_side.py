@@ -27,7 +27,7 @@ from ser.commands._training import options_of, report
 from ser.jsonfile import Model
 from ser.results.blocks import Block, Table
 from ser.results.cells import main_head, score_cells, score_heads, with_interval
-from ser.results.records.model import Metrics
+from ser.results.records.numbers import Metrics
 from ser.results.result import Result
 from ser.results.stored.runs import write_record
 from ser.results.stored.study_experiments import Experiments

@@ -31,7 +31,7 @@ from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 ZERO = amount_name(0)
 
 
-class OpeningFields(TypedDict):
+class OpeningWithoutData(TypedDict):
     """The fields that all records of results begin with, without the data."""
 
     experiment: str
@@ -41,6 +41,12 @@ class OpeningFields(TypedDict):
     stamps: list[str]
     environment: Environment
     time: Time
+
+
+class OpeningFields(OpeningWithoutData):
+    """The fields that all records of results begin with."""
+
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +75,12 @@ class FinishedExperiment:
     folder: str | None = None
 
     def opening(self) -> OpeningFields:
-        """The fields that all records of results begin with, without the data."""
+        """The fields that all records of results begin with."""
         return opening(
             self.experiment,
             self.command,
             self.config,
+            self.data,
             [*self.stamps, *self._equal_runs()],
             self.started,
             self.seconds,
@@ -134,7 +141,6 @@ def summarise(
     numbers = metrics_from_predictions(finished.predictions, finished.classes)
     return Summary(
         **finished.opening(),
-        data=plain(finished.data),
         **asdict(numbers),
         runs=finished.rows(),
         notes=notes,
@@ -174,7 +180,6 @@ def summarise_fewshot(finished: FinishedExperiment, *, notes: list[str] | UnsetT
         raise TrainingError("there are no few-shot predictions", expected="rows of a percentage above 0, or of shots")
     return FewshotSummary(
         **finished.opening(),
-        data=plain(finished.data),
         percentages=parts,
         source=source,
         runs=finished.rows(),
@@ -203,12 +208,27 @@ def opening(
     experiment: str,
     command: str,
     config: dict[str, Any],
+    data: dict[str, Any],
     stamps: Sequence[str],
     started: datetime | str,
     seconds: float,
     device: str,
 ) -> OpeningFields:
-    """Make the fields that all records of results begin with: options, time and place."""
+    """Make the fields that all records of results begin with: options, data, time and place."""
+    begun = opening_without_data(experiment, command, config, stamps, started, seconds, device)
+    return {**begun, "data": plain(data)}
+
+
+def opening_without_data(
+    experiment: str,
+    command: str,
+    config: dict[str, Any],
+    stamps: Sequence[str],
+    started: datetime | str,
+    seconds: float,
+    device: str,
+) -> OpeningWithoutData:
+    """Make the same fields but the data, which a comparison describes in its own way."""
     if isinstance(started, datetime):
         started = started.astimezone(timezone.utc).isoformat(timespec="seconds")
     return {

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
-from ser.jsonfile import plain
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.result import Result
 from ser.results.stored.runs import write_record
@@ -57,7 +56,6 @@ class Variant:
 class StudyFields(OpeningFields):
     """The fields that all records of studies begin with, and the notes of all runs."""
 
-    data: dict[str, Any]
     notes: list[str]
 
 
@@ -112,12 +110,12 @@ def study(
             name,
             command,
             config,
+            data,
             list(dict.fromkeys([*stamps, *told])),
             options.started,
             sum(v.result.seconds for v in sound) if seconds is None else seconds(),
             experiments[0].job.device,
         ),
-        "data": plain(data),
         "notes": [f"{v.name}: {note}" for v in sound for note in v.result.notes],
     }
     found = record(fields, path)
