@@ -73,7 +73,7 @@ def compare_results(
     stamps = [*remarks, *shared, *own]
     name, seconds = f"compare-{config_hash(asked)[:8]}", time.perf_counter() - clock
     return ResultComparison(
-        **{**opening(name, command, asked, {}, stamps, begun, seconds, "cpu"), "data": _data(members)},
+        **{**opening(name, command, asked, {}, stamps, begun, seconds, "cpu", trained=False), "data": _data(members)},
         notes=[*pairing.notes, *_other_training(members)],
         metric=metric,
         paired_by=pairing.by,

@@ -66,6 +66,7 @@ class FinishedExperiment:
             self.started,
             self.seconds,
             self.device,
+            trained=any(run.best_epoch for run in self.runs),
         )
 
     def _equal_runs(self) -> list[str]:
@@ -188,8 +189,13 @@ def opening(
     started: datetime | str,
     seconds: float,
     device: str,
+    trained: bool = True,
 ) -> dict[str, Any]:
-    """Make the fields that all records of results begin with: options, data, time and place."""
+    """Make the fields that all records of results begin with: options, data, time and place.
+
+    Args:
+        trained: see `environment`.
+    """
     if isinstance(started, datetime):
         started = started.astimezone(timezone.utc).isoformat(timespec="seconds")
     return {
@@ -199,7 +205,7 @@ def opening(
         "config_hash": config_hash(config),
         "data": plain(data),
         "stamps": list(stamps),
-        "environment": environment(device),
+        "environment": environment(device, trained),
         "time": Time(started=started, seconds=round(float(seconds), 3)),
     }
 
