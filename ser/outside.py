@@ -198,20 +198,25 @@ def part(package: str, kind: str, group: str, name: str) -> Part | None:
     return None
 
 
-def of_kind(package: str, kind: str, group: str) -> tuple[str, ...]:
+def of_kind(package: str, group: str) -> tuple[str, ...]:
     """The names of the parts of a kind among those that the user named.
 
     Raises:
         ConfigError: one of these, of whatever kind, cannot be imported.
     """
-    found = []
-    for name in _trusted():
-        try:
-            part(package, kind, group, name)
-        except OtherKindError:
-            continue
-        found.append(name)
-    return tuple(found)
+    return tuple(name for name in _trusted() if is_of_kind(package, group, name))
+
+
+def is_of_kind(package: str, group: str, name: str) -> bool:
+    """True for a part of a kind that the user named, or that an installed package offers.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    try:
+        return part(package, "part", group, name) is not None
+    except OtherKindError:
+        return False
 
 
 @cache

@@ -67,6 +67,8 @@ def resolve(package: str, text: str) -> str:
     known = outside.is_trusted(text)
     name = outside.trust(text)
     try:
+        if name in _own(package):
+            raise _taken(package, name)
         load(package, name)
     except ConfigError:
         if not known:
@@ -92,11 +94,8 @@ def load(package: str, name: str) -> ModuleType:
         ConfigError: no plugin has that name; the message lists the names there are and the nearest. Or two have it.
     """
     if name in _own(package):
-        if outside.is_known(group(package), name):
-            raise ConfigError(
-                f"the name {name} is taken: ser has a {kind(package)} of this name",
-                action="Rename the file or the entry point of the other, or name its class: FILE.py:CLASS.",
-            )
+        if outside.is_of_kind(package, group(package), name):
+            raise _taken(package, name)
         return import_module(f"{package}.{name}")
     part = _outside(package, name)
     if part is not None:
@@ -108,6 +107,13 @@ def load(package: str, name: str) -> ModuleType:
             f'in Python: ser.trust("{name}").',
         )
     raise unknown(kind(package) or "plugin", name, names(package))
+
+
+def _taken(package: str, name: str) -> ConfigError:
+    return ConfigError(
+        f"the name {name} is taken: ser has a {kind(package)} of this name",
+        action="Rename the file or the entry point of the other, or name its class: FILE.py:CLASS.",
+    )
 
 
 def load_all(kind: str) -> dict[str, ModuleType]:
@@ -128,7 +134,7 @@ def word(package: str) -> str:
 
 def named(package: str) -> tuple[str, ...]:
     """The parts of a kind that the user named by file or module, of all kinds at once, as by `--part`; each is loaded."""
-    return outside.of_kind(package, kind(package), group(package))
+    return outside.of_kind(package, group(package))
 
 
 def group(package: str) -> str:

@@ -259,6 +259,59 @@ def test_an_encoder_in_a_file_is_a_part_of_the_store_s_identity() -> None:
         load_encoder(name, "text", EncoderOptions())
 
 
+def test_a_part_may_have_the_name_of_a_plugin_of_another_kind(
+    maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    (here / "transfer.py").write_text(
+        HEAD.replace("Mine", "Head"), encoding="utf-8"
+    )  # a head; ser has a study of this name
+    (here / "mlp.py").write_text(CORPUS, encoding="utf-8")
+    workspace = ["--workspace", str(maker.space.root)]
+    words = ["fit", "--dataset", "toy", "--runs", "1", "--epochs", "1", "--jobs", "1", *workspace, "--head"]
+    assert main([*words, "./transfer.py"]) == 0
+    (record,) = maker.space.results.glob("*.json")
+    assert main(["results", "verify", record.stem, *workspace]) == 0
+    assert main([*words, "mlp", "--part", "./mlp.py"]) == 0
+    capsys.readouterr()
+    assert main([*words, "./mlp.py"]) == 1  # and not ser's own
+    assert "the name mlp is taken: ser has a head of this name" in capsys.readouterr().err
+    (here / "fit.py").write_text("command = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="the name fit is taken: ser has a command of this name"):
+        registry.resolve("ser.commands", "./fit.py")
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (
+            "heads: list[str]",
+            'the class Study of my_study has no schema; expected a field schema: Literal["my_study/1"]',
+        ),
+        (
+            'schema: str = "ser.transfer/1"',
+            "the schema ser.transfer/1 of the study my_study is that of another kind of record",
+        ),
+    ],
+)
+def test_a_study_has_a_schema_of_its_own(
+    field: str, words: str, maker: Maker, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker.table("toy")
+    maker.store("toy", "a")
+    found = ser.fit("toy", workspace=maker.space, runs=1, epochs=1, jobs=1)
+    source = f"from ser.results.studies import StudyRecord\n\nclass Study(StudyRecord, kw_only=True):\n    {field}\n"
+    (here / "my_study.py").write_text(source, encoding="utf-8")
+    show = ["results", "show", found["experiment"], "--part", "./my_study.py", "--workspace", str(maker.space.root)]
+    assert main(show) == 1
+    assert words in capsys.readouterr().err
+    (here / "my_study.py").unlink()
+    forget_parts()
+    assert main(show) == 1
+    assert "part my_study: cannot read" in capsys.readouterr().err
+
+
 def test_a_corpus_in_a_file_becomes_a_table(here: Path) -> None:
     for name in ("angry-anna", "sad-bert"):
         soundfile.write(here / f"{name}.wav", [0.0, 0.1] * 4000, 8000)

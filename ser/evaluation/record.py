@@ -73,7 +73,7 @@ def opening(predictions: EvaluatedPredictions, command: str, table: Table | None
         unit="run" if predictions.own else "head",
         bins=OUTPUT_BINS if of_outputs else BINS,
         stamps=list(dict.fromkeys(_stamps(predictions))),
-        environment=environment(device),
+        environment=environment(device, trained=False),
     )
 
 

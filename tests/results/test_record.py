@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
-from msgspec import convert
+from msgspec import UNSET, convert
 from msgspec.structs import replace
 
 from ser import jsonfile
@@ -73,11 +73,13 @@ def test_environment_names_versions_and_no_machine() -> None:
 
 
 def test_environment_says_whether_compiled_kernels_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ser.train.nn.kernels", SimpleNamespace(width=lambda: 8))
+    module = "ser.train.nn.inplace_gradients"
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(are_compiled=lambda: True))
     assert (environment("cpu").kernels, environment("mps").kernels) == (True, False)
-    monkeypatch.setitem(sys.modules, "ser.train.nn.kernels", SimpleNamespace(width=lambda: 0))
+    assert environment("cpu", trained=False).kernels is UNSET
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(are_compiled=lambda: False))
     assert environment("cpu").kernels is False
-    monkeypatch.delitem(sys.modules, "ser.train.nn.kernels")
+    monkeypatch.delitem(sys.modules, module)
     found = environment("cpu")
     assert "kernels" not in jsonfile.plain(found)  # nothing was trained; records of before lack it too
     assert jsonfile.check(jsonfile.plain(found), type(found), "environment") == found

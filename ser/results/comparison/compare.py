@@ -71,7 +71,7 @@ def compare_results(
     stamps = [*remarks, *shared, *own]
     name, seconds = f"compare-{config_hash(asked)[:8]}", time.perf_counter() - clock
     return ResultComparison(
-        **opening_without_data(name, command, asked, stamps, begun, seconds, "cpu"),
+        **opening_without_data(name, command, asked, stamps, begun, seconds, "cpu", trained=False),
         data=_data(members),
         notes=[*pairing.notes, *_other_training(members)],
         metric=metric,

@@ -18,11 +18,12 @@ from ser.results.records.model import Environment
 PACKAGES = ("torch", "numpy", "scipy", "h5py", "pandas", "scikit-learn", "llvmlite")
 
 
-def environment(device: str = "cpu") -> Environment:
+def environment(device: str = "cpu", trained: bool = True) -> Environment:
     """Describe the environment for a record.
 
     Args:
         device: the device of the computation: `cpu`, `cuda`, `cuda:1`.
+        trained: false if the computation trained no network.
 
     Returns:
         A package that is not installed has the version None; so have `commit` and `modified` (of `ser`'s own git checkout)
@@ -38,7 +39,7 @@ def environment(device: str = "cpu") -> Environment:
         commit=commit,
         modified=modified,
         device=_device(device),
-        kernels=_kernels(device),
+        kernels=_kernels(device) if trained else UNSET,
     )
 
 
@@ -47,8 +48,8 @@ _version = cache(installed)  # each record asks again
 
 def _kernels(device: str) -> bool | UnsetType:
     """True where large heads are trained by compiled kernels on this device; UNSET in a process that trains none."""
-    module = sys.modules.get("ser.train.nn.kernels")
-    return UNSET if module is None else device == "cpu" and module.width() > 0
+    module = sys.modules.get("ser.train.nn.inplace_gradients")
+    return UNSET if module is None else device == "cpu" and module.are_compiled()
 
 
 def _device(name: str) -> str:

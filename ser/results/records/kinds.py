@@ -55,7 +55,7 @@ def _kinds(named: str) -> dict[str, type[Model]]:
 def schema_of(model: type[Model]) -> str:
     """The `schema` of a kind of record, such as `ser.summary/1`."""
     defaults = dict(zip(reversed(model.__struct_fields__), reversed(model.__struct_defaults__), strict=False))
-    return str(defaults["schema"])
+    return str(defaults.get("schema", ""))
 
 
 def schemas() -> dict[str, type[Model]]:
@@ -65,7 +65,19 @@ def schemas() -> dict[str, type[Model]]:
 
 @cache
 def _schemas(named: str) -> dict[str, type[Model]]:
-    return {schema_of(model): model for model in _kinds(named).values() if model is not FewshotSummary}
+    found: dict[str, type[Model]] = {}
+    for name, model in _kinds(named).items():
+        schema = schema_of(model)
+        if not schema:
+            raise ConfigError(
+                f"the class Study of {name} has no schema", expected=f'a field schema: Literal["{name}/1"] = "{name}/1"'
+            )
+        if model is not FewshotSummary and found.setdefault(schema, model) is not model:
+            raise ConfigError(
+                f"the schema {schema} of the study {name} is that of another kind of record",
+                action=f'Give it another, such as "{name}/1".',
+            )
+    return found
 
 
 def model_of(document: Mapping[str, Any]) -> type[Model]:

@@ -71,7 +71,7 @@ class Environment(Model, kw_only=True, forbid_unknown_fields=False):
         bool | UnsetType,
         Meta(
             description="Whether products of few rows with large weights are computed by functions that were compiled for the "
-            "processor (`ser.train.nn.kernels`), not by torch; only of what was trained."
+            "processor (`ser.train.nn.kernels`), not by torch; missing if no network was trained."
         ),
     ] = UNSET
 

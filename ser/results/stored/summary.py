@@ -85,6 +85,7 @@ class FinishedExperiment:
             self.started,
             self.seconds,
             self.device,
+            trained=any(run.best_epoch for run in self.runs),
         )
 
     def _equal_runs(self) -> list[str]:
@@ -213,9 +214,14 @@ def opening(
     started: datetime | str,
     seconds: float,
     device: str,
+    trained: bool = True,
 ) -> OpeningFields:
-    """Make the fields that all records of results begin with: options, data, time and place."""
-    begun = opening_without_data(experiment, command, config, stamps, started, seconds, device)
+    """Make the fields that all records of results begin with: options, data, time and place.
+
+    Args:
+        trained: see `environment`.
+    """
+    begun = opening_without_data(experiment, command, config, stamps, started, seconds, device, trained)
     return {**begun, "data": plain(data)}
 
 
@@ -227,6 +233,7 @@ def opening_without_data(
     started: datetime | str,
     seconds: float,
     device: str,
+    trained: bool = True,
 ) -> OpeningWithoutData:
     """Make the same fields but the data, which a comparison describes in its own way."""
     if isinstance(started, datetime):
@@ -237,7 +244,7 @@ def opening_without_data(
         "config": plain(config),
         "config_hash": config_hash(config),
         "stamps": list(stamps),
-        "environment": environment(device),
+        "environment": environment(device, trained),
         "time": Time(started=started, seconds=round(float(seconds), 3)),
     }
 

@@ -29,6 +29,11 @@ ROWS, OUTPUTS = 16, 4  # what `turned` fills rows and outputs up to
 ENABLED = os.environ.get("SER_INPLACE_GRADIENTS", "1") != "0"
 
 
+def are_compiled() -> bool:
+    """True if `ser.train.nn.kernels` computes the products of large weights in training on a CPU."""
+    return ENABLED and kernels.width() > 0
+
+
 class Factors(NamedTuple):
     """The gradient x^T g of a weight `(runs, K, N)`.
 

@@ -55,7 +55,7 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
             if experiment.job.rungs is not None:
                 for fold in experiment.folds:
                     experiment.job.rungs.close(experiment.runs, fold.name)
-    if not units and not options.quiet and any(e.done for e in experiments):
+    if not units and mine is None and not options.quiet and any(e.done for e in experiments):
         print(f"{label}: all runs are there already, and nothing is trained", file=sys.stderr)
     units = trained_along(units)
     sklearn = any(isinstance(unit.job.recipe, Classical) for unit in units)

@@ -88,7 +88,7 @@ def suite(source: Result) -> Result:
     """The evaluation with a suite of two conditions and one gap; made up, for views need heads."""
     rows = [
         check(
-            "robustness", "gsm", 0.1, (0.06, 0.15), 0.05, UA=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
+            "robustness", "gsm", 0.1, (0.06, 0.15), 0.05, ua=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
         ),
         check(
             "robustness",
@@ -96,7 +96,7 @@ def suite(source: Result) -> Result:
             -0.01,
             (-0.03, 0.08),
             0.05,
-            UA=source.record.scores.main.mean + 0.01,
+            ua=source.record.scores.main.mean + 0.01,
             unchanged=0.9,
         ),
         check("fairness", "gender: female minus male", 0.2, None, 0.1, both=True),

@@ -150,8 +150,11 @@ def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monk
 
 
 def test_the_environment_leaves_all_gradients_to_autograd() -> None:
-    script = "from ser.train.nn.inplace_gradients import ENABLED; print(ENABLED)"
-    for value, expected in (("0", "False"), ("1", "True")):
+    script = (
+        "from ser.train.nn import inplace_gradients as found, kernels; kernels.width = lambda: 8; "
+        "print(found.ENABLED, found.are_compiled())"
+    )
+    for value, expected in (("0", "False False"), ("1", "True True")):
         done = subprocess.run(
             [sys.executable, "-c", script],
             capture_output=True,
