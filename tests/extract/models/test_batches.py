@@ -72,6 +72,13 @@ def worst(one: np.ndarray, other: np.ndarray) -> float:
     return float((distance / np.maximum(np.linalg.norm(other.astype(float), axis=-1), 1e-12)).max())
 
 
+def rounding(encoder: Any, source: np.ndarray) -> float:
+    """How far a change of the samples by their own rounding moves a vector: with random weights a frame may be nearly constant."""
+    alone = encoder.encode([source])[0]
+    noise = [1e-7 * np.random.default_rng(seed).normal(size=source.shape) for seed in range(5)]
+    return max(worst(encoder.encode([(source * (1 + n)).astype(np.float32)])[0], alone) for n in noise)
+
+
 @pytest.mark.parametrize(("plugin", "model"), CASES)
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -85,7 +92,16 @@ def test_a_batch_changes_no_frame(tiny: Callable[[str], Path], plugin: str, mode
         drawn = data.draw(st.lists(st.integers(encoder.minimum, longest), min_size=1, max_size=4))
         inputs = sounds(encoder, [*drawn, encoder.minimum])
     for features, source in zip(encoder.encode(inputs), inputs, strict=True):
-        assert worst(features, encoder.encode([source])[0]) <= EXACT
+        found = worst(features, encoder.encode([source])[0])
+        assert found <= EXACT or (encoder.modality == "audio" and found <= rounding(encoder, source))
+
+
+def test_a_difference_beyond_the_limit_is_rounding(tiny: Callable[[str], Path]) -> None:
+    """One frame of this model and sound is so nearly constant that its normalisation shows the samples' last bits."""
+    encoder = load(tiny, "speech", "data2vec", level="frame")
+    shortest = sounds(encoder, [1788, encoder.minimum])[1]
+    assert rounding(encoder, shortest) > EXACT
+    assert rounding(encoder, sounds(encoder, [4000])[0]) < EXACT
 
 
 @pytest.mark.parametrize(("plugin", "model"), [c for c in CASES if c[0] in ("speech", "emotion2vec", "whisper")])
