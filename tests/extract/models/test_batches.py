@@ -73,7 +73,7 @@ def worst(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def rounding(encoder: Any, source: np.ndarray) -> float:
-    """How far a change of the samples by their own rounding moves a vector: with random weights a frame may be nearly constant."""
+    """How far the samples' own rounding moves a vector, which is far where a frame of random weights is nearly constant."""
     alone = encoder.encode([source])[0]
     noise = [1e-7 * np.random.default_rng(seed).normal(size=source.shape) for seed in range(5)]
     return max(worst(encoder.encode([(source * (1 + n)).astype(np.float32)])[0], alone) for n in noise)
