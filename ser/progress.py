@@ -32,14 +32,23 @@ def in_notebook() -> bool:
 
 
 def _plain(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
-    begin = last = time.monotonic()
+    last = time.monotonic()
+    first = None  # when the first item was done: to start processes and import packages is no measure of the rest
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
+        first = first or now
         if now - last >= PLAIN_SECONDS and done < total:
             last = now
-            rate = done / (now - begin)
-            left = (total - done) / rate
-            print(
-                f"{label}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left", file=sys.stderr, flush=True
-            )
+            pace = f", {rate_and_left(done - 1, now - first, total - done, unit)}" if done > 1 and now > first else ""
+            print(f"{label}: {done}/{total} {unit}{pace}", file=sys.stderr, flush=True)
+
+
+def rate_and_left(done: int, seconds: float, left: int, unit: str) -> str:
+    """How fast it goes and how long the rest will take, in words: items for a second, or seconds for a slow item."""
+    rate = done / seconds
+    rest = left / rate
+    speed = f"{rate:.1f} {unit}/s" if rate >= 1 else f"{1 / rate:.1f} s/{unit}"
+    if rest < 120:
+        return f"{speed}, {rest:.0f} s left"
+    return f"{speed}, {rest / 60:.0f} min left" if rest < 7200 else f"{speed}, {rest / 3600:.1f} h left"
