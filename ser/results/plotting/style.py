@@ -22,6 +22,7 @@ from ser.workspace import writing
 FORMATS = (".png", ".svg", ".pdf")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK = "#111111"  # words on a light cell
+SYNTHETIC = "SYNTHETIC audio, no recording of people"
 FULL_NAMES = {
     "UA": "UA (unweighted average recall)",
     "WA": "WA (accuracy)",
@@ -80,7 +81,7 @@ def title(figure: Figure, record: Any, detail: str) -> None:
     name = printable(record.experiment)
     name = name if len(name) <= room else name[: room - 3] + "..."
     lines = [name, *wrap(printable(f"{dataset_of(record)}, {detail}"), room)]
-    lines += ["SYNTHETIC audio, no recording of people"] if any("synthetic" in s for s in record.stamps) else []
+    lines += [SYNTHETIC] if any("synthetic" in s for s in record.stamps) else []
     figure.suptitle("\n".join(lines), fontsize=10)
 
 
@@ -88,4 +89,4 @@ def strip_title(figure: MatplotlibFigure) -> str:
     """Remove the title, for a picture with a caption; returns its words except the experiment's name."""
     words = " ".join(figure.get_suptitle().split("\n")[1:])
     figure.suptitle("")
-    return words
+    return words.replace(f" {SYNTHETIC}", f". {SYNTHETIC}")

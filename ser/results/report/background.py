@@ -153,11 +153,11 @@ def audit_lines(audit: AuditFacts) -> list[str]:
             lines.append(f"{things}: the table does not say")
             continue
         seen = max(share.shared, share.shared_with_validation)
-        where = "none is in training or validation"
+        where = "none of these is in training or validation"
         if seen:
-            where = f"up to {seen} of a fold's are in training or validation too"
+            where = f"up to {seen} of these are in training or validation too"
         unknown = f"; unknown for {share.unknown} utterances" if share.unknown else ""
-        lines.append(f"{things}: of {share.test:.1f} in the test part of a fold (mean), {where}{unknown}")
+        lines.append(f"{things}: a fold tests {share.test:.1f} on average; {where}{unknown}")
     independent = {True: "yes", False: "no", None: "not known"}[audit.speaker_independent]
     lines.append(f"speaker-independent: {independent}")
     lines.append(f"utterances in two parts of a fold: {audit.overlap}")

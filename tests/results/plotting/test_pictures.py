@@ -157,6 +157,15 @@ def test_bars_are_as_long_as_the_scores_and_begin_at_zero(source: Result) -> Non
     assert axes.get_xlim() == (0, 1)
 
 
+def test_a_caption_of_synthesised_audio_is_in_sentences(
+    tmp_path: Path, write_experiment: Write, simulate: Simulate
+) -> None:
+    source = result_of(*write_experiment(tmp_path, frame=simulate(), stamps=["synthetic: no recording of people"]))
+    assert style.strip_title(draw(source, "confusion").figure).endswith(
+        " runs. SYNTHETIC audio, no recording of people"
+    )
+
+
 def test_no_interval_of_two_runs(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
     source = result_of(*write_experiment(tmp_path, frame=simulate(runs=2)))
     assert "no intervals: fewer than 3 runs" in draw(source, "classes").figure.get_suptitle().replace("\n", " ")

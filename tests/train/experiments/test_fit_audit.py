@@ -34,7 +34,7 @@ def test_copies_of_test_audio_become_a_stamp(maker: Any) -> None:
     assert stamp not in before["stamps"]
     share = {**before["data"]["audit"]["shares"]["speaker"], "test": 10 / 3}
     told = audit_lines(convert({**before["data"]["audit"], "shares": {"speaker": share}}, AuditFacts))
-    assert told[0].startswith("speakers: of 3.3 in the test part of a fold (mean)")
+    assert told[0].startswith("speakers: a fold tests 3.3 on average; ")
 
 
 def test_folds_from_a_file_give_the_numbers_of_their_protocol(maker: Any, tmp_path: Path) -> None:
