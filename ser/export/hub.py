@@ -123,7 +123,7 @@ def _config(repo: str, folder: Path, there: Collection[str], fetch: Callable[[st
         raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
     fetch(CONFIG)
     try:
-        return decode(read_limited(folder / CONFIG, "the model's configuration"), ModelConfig, CONFIG)
+        return decode(read_limited(folder / CONFIG, "configuration of a model"), ModelConfig, CONFIG)
     except ConfigError as error:
         raise ConfigError(
             f"{repo} holds no model of ser that this version can read",

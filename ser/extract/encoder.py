@@ -169,7 +169,7 @@ def find(name: str, modality: str | None = None) -> ModuleType:
             expected="config.json of transformers, config.yaml of funasr, or weights of 3D-Speaker by their published name",
             found=there or "nothing",
         )
-    raise registry.unknown("encoder", name, short_names(modality))
+    raise registry.unknown("encoder", name, [*short_names(modality), "an id of the hub (OWNER/NAME)", "a folder"])
 
 
 def _funasr_class(config: Path) -> str | None:

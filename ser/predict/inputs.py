@@ -115,6 +115,8 @@ def check_inputs(
         if len(values) != rows:
             raise ConfigError(f"{name} to predict", expected=f"one for each row: {rows}", found=len(values))
     for name, values in (segments or {}).items():
+        if name not in SEGMENT:
+            raise unknown("column of segments:", name, SEGMENT)
         if "recordings" not in columns or len(values) != rows:
             raise ConfigError(f"{name} of recordings", expected=f"one for each recording: {rows}", found=len(values))
         columns["recordings"] = [
@@ -212,7 +214,8 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     """Read inputs from a table: a header with some of `COLUMNS`, then one row for each utterance.
 
     Args:
-        path: with commas, semicolons or tabs between fields; files in it are relative to its folder.
+        path: with commas, semicolons or tabs between fields; the column of files may be called path; files are relative to
+            its folder.
         dialogues: true where rows must name their dialogue.
 
     Raises:
@@ -224,6 +227,8 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
         raise ConfigError(
             f"{path} lists nothing", expected=f"a header ({', '.join(COLUMNS)}) and one row for each utterance"
         )
+    if "path" in rows[0] and "file" not in rows[0]:  # as tables of utterances call it
+        rows = [{"file" if name == "path" else name: value for name, value in row.items()} for row in rows]
     strange = [name for name in rows[0] if name not in COLUMNS]
     if strange:
         raise unknown(f"column of {path}:", strange[0], COLUMNS)

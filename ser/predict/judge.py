@@ -24,6 +24,7 @@ from ser.predict.recordings import Recording
 from ser.results.metrics.calibration import scaled
 from ser.results.records.find import find_heads
 from ser.results.records.names import HEAD
+from ser.results.result import Result
 from ser.train.checkpoint import load_head, refuse_others
 from ser.train.head_file import encoder_parts, need_parts, outside_parts, stated_facts
 from ser.train.model_folder import heads_and_temperatures
@@ -34,21 +35,30 @@ from ser.workspace import Workspace
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
 
 
+def _heads_of(model: Path | str | Sequence[Path | str] | Result) -> Path | str | Sequence[Path | str]:
+    """The heads of a result, of an experiment by its name, and of a folder; anything else as it is given."""
+    if isinstance(model, Result):
+        return find_heads(str(model.path), model.path.parent)
+    if not isinstance(model, str | Path):
+        return model
+    there = kind_of(model)
+    name = isinstance(model, str) and there == "nothing" and not model.endswith((HEAD, ENDING))
+    return find_heads(str(model), Workspace().results) if name or there == "a folder" else model
+
+
 class Judge:
     """Heads that `ser fit --save` wrote, and their encoders; arguments and errors are those of `Predictor`."""
 
     def __init__(
         self,
-        model: Path | str | Sequence[Path | str],
+        model: Path | str | Sequence[Path | str] | Result,
         *,
         weights: Path | str | None = None,
         device: str = "cpu",
         encoders: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        if isinstance(model, str) and kind_of(model) == "nothing" and not model.endswith((HEAD, ENDING)):
-            model = find_heads(model, Workspace().results)
-        self.files, self.temperatures = heads_and_temperatures(model)
+        self.files, self.temperatures = heads_and_temperatures(_heads_of(model))
         first, moved = self.files[0], encoders or {}
         if first.suffix != ENDING:  # a graph has what it needs of its heads
             facts = stated_facts(first)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeAlias
@@ -226,6 +227,11 @@ def table_of(
     predictor: Judge, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
 ) -> pd.DataFrame:
     """The timeline of one recording as a table, see `Predictor.timeline`."""
+
+    if not isinstance(recording, tuple | str | PathLike):
+        raise ConfigError(
+            "a recording to follow", expected="one path, or samples and their rate", found=type(recording).__name__
+        )
 
     def opened() -> AbstractContextManager[Stream]:
         if not isinstance(recording, tuple):

@@ -9,7 +9,7 @@ import pandas as pd
 from ser.audio.reading import Audio
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS
-from ser.predict.inputs import Inputs
+from ser.predict.inputs import SEGMENT, Inputs
 from ser.predict.predictions import NOVELTY
 from ser.results.blocks import printable
 from ser.results.plotting.style import PALETTE, Figure, save
@@ -35,7 +35,7 @@ def spectrogram(sound: Audio, rate: int) -> tuple[Audio, float, float]:
 
 
 def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> Figure:
-    """Draw a recording with its answer.
+    """Draw a recording, or the part of it that the answer names, with its answer.
 
     Args:
         sound: `(samples,)`.
@@ -47,7 +47,9 @@ def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> 
     values = {str(k)[2 * named :]: float(v) for k, v in answer.items() if _is_value(str(k), answer, named)}
     figure = Figure(figsize=(9.2, max(2.8, 0.9 + 0.3 * len(values))), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2.6, 1])
-    extent = (0.0, seconds, 0.0, highest / 1000)
+    given = {str(k): v for k, v in answer.items() if k in SEGMENT and pd.notna(v)}
+    first = float(given.get("start", 0))
+    extent = (first, first + seconds, 0.0, highest / 1000)
     image = left.imshow(decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-FLOOR, vmax=0)
     left.set(xlabel="time (s)", ylabel="frequency (kHz)")
     figure.colorbar(image, ax=left, label="dB", pad=0.01)
@@ -69,7 +71,9 @@ def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> 
     said = f": {printable(str(answer['predicted'])) or 'no answer'}" if named else ""
     beside = [k for k in map(str, answer.index) if named and k not in NAMED and _is_value(k, answer, False)]
     said += "".join(f", {printable(k)} {float(answer[k]):.2f}" for k in beside if not k.startswith("p_"))
-    figure.suptitle(f"{printable(Path(name).name or name)}{said}", fontsize=10)
+    span = f", {first:g} to {first + seconds:g} s" if given.keys() & {"start", "end"} else ""
+    heard = f", channel {given['channel']}" if "channel" in given else ""
+    figure.suptitle(f"{printable(Path(name).name or name)}{span}{heard}{said}", fontsize=10)
     return figure
 
 

@@ -189,7 +189,11 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
 
 
 def form_notes(
-    names: Sequence[str], headers: Sequence[AudioHeader | None], trained: AudioForm | None, rate: int, mixed: bool
+    names: Sequence[str],
+    headers: Sequence[AudioHeader | None],
+    trained: AudioForm | None,
+    rate: int,
+    mixed: Sequence[bool],
 ) -> Iterator[str]:
     """Warnings of recordings of another band or with more channels than those that the head was trained on.
 
@@ -198,11 +202,12 @@ def form_notes(
         headers: of each, where it is known.
         trained: of those in training; None where the head does not say.
         rate: Hz in which the encoders hear all; 0 where they hear none. Above half of it nothing is compared.
-        mixed: true where the mean of all channels is heard.
+        mixed: of each, true where the mean of all channels is heard.
     """
     if trained is None or not rate:
         return
     known = [(name, one) for name, one in zip(names, headers, strict=True) if one is not None]
+    heard = [(name, one) for name, one, mean in zip(names, headers, mixed, strict=True) if one is not None and mean]
     low, high = (min(r, rate) for r in (trained.lowest_rate, trained.highest_rate))
     span = f"{low} Hz" if low == high else f"{low} to {high} Hz"
     narrow = [(n, h.rate) for n, h in known if min(h.rate, rate) < OTHER_BAND * low]
@@ -218,8 +223,8 @@ def form_notes(
             shown = _first([f"{name} ({hertz} Hz)" for name, hertz in odd])
             count = _share(len(odd), len(names), "recordings", "has", "have")
             yield f"{count} a {band} band than those in training ({span}): {shown}; {follows}"
-    several = [f"{name} ({one.channels})" for name, one in known if one.channels > trained.channels == 1]
-    if mixed and several:
+    several = [f"{name} ({one.channels})" for name, one in heard if one.channels > trained.channels == 1]
+    if several:
         yield (
             f"{_share(len(several), len(names), 'recordings', 'has', 'have')} several channels, of which the mean is heard; "
             f"those in training had one: {_first(several)}. Take the channels apart: --channels split, or the number of one."
@@ -338,6 +343,8 @@ def as_text(found: pd.DataFrame, form: str) -> str:
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows_of(found))
     good = found["error"] == ""
     shown = found[good].drop(columns="error")
+    places = [name for name in ("start", "end", "channel") if name in shown and shown[name].isna().any()]
+    shown = shown.astype(dict.fromkeys(places, object)).fillna(dict.fromkeys(places, ""))
     lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []
     for row, name, error in found[~good].reset_index()[["index", found.columns[0], "error"]].itertuples(index=False):
         lines.append(error if name and name in error else f"{name or f'row {row + 1}'}: {error}")

@@ -35,8 +35,8 @@ class Predictor(Judge):
     """A predictor of the emotions of new recordings, by a head that `ser fit --save` wrote.
 
     Args:
-        model: the head's file; or the files of several heads of one experiment, its name where its results are those of the
-            current folder, or the folder of a model that was handed on, whose answers are averaged.
+        model: the head's file; or the files of several heads of one experiment, its result, its folder, its name where its
+            results are those of the current folder, or the folder of a model that was handed on, whose answers are averaged.
         weights: a folder of encoder weights, used before cache and network.
         device: `auto`, `cpu`, `cuda`, ...
         encoders: store name -> encoder name or folder, where the weights have moved since training.
@@ -117,7 +117,7 @@ class Predictor(Judge):
         window: float,
         *,
         hop: float | None = None,
-        channels: str = MIX,
+        channels: str | int = MIX,
         rows: str = "segments",
         smooth: float = 0.0,
         min_confidence: float = 0.0,
@@ -150,7 +150,7 @@ class Predictor(Judge):
             AudioError: the recording cannot be read.
         """
         options = TimelineOptions(
-            window, hop, channels, rows, smooth, min_confidence, vad, diarize, speakers, speaker_encoder
+            window, hop, str(channels), rows, smooth, min_confidence, vad, diarize, speakers, speaker_encoder
         )
         return table_of(self, recording, options)
 
@@ -172,7 +172,7 @@ class Predictor(Judge):
         if note := telephone_note([b for k, b in bands.items() if not errors[k]], self.head.audio, self.rate):
             self.say(note)
         names, headers = [r.name for r in usable], [r.header() for r in usable]
-        mixed = all(r.channel is None for r in usable)
+        mixed = [r.channel is None for r in usable]
         for note in form_notes(names, headers, self.head.audio, self.rate, mixed):
             self.say(note)
         if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ser.optional import absent
 
+DETECTORS = ("silero",)  # as `--vad` names them
 RATE = 16000  # Hz
 SPEECH = 0.5  # a frame of a probability from this on is speech (the detector's own default)
 SHARE = 0.25  # of the frames of a step that are speech: from this on somebody speaks in it

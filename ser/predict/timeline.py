@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from ser.predict.predictions import (
     output_columns,
 )
 from ser.predict.recordings import Recording
-from ser.predict.speech import SpeechDetector
+from ser.predict.speech import DETECTORS, SpeechDetector
 from ser.predict.turns import CAMPPLUS, Turns
 from ser.predict.windows import Window, heard, windows
 
@@ -76,6 +77,10 @@ class TimelineOptions:
     speaker_encoder: str = CAMPPLUS
 
     def __post_init__(self) -> None:
+        for name in ("window", "hop", "smooth", "min_confidence"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) and not (name == "hop" and value is None):
+                raise ConfigError(f"--{name.replace('_', '-')}", expected="a number", found=repr(value))
         if not 0 < self.window < float("inf"):
             raise ConfigError("--window", expected="seconds, more than 0", found=self.window)
         if not 0 < self.every <= self.window:
@@ -95,6 +100,8 @@ class TimelineOptions:
             )
         if self.rows == "windows" and self.smooth:
             raise ConfigError("--smooth is of segments", expected="no --smooth with --rows windows")
+        if self.vad not in ("", *DETECTORS):
+            raise ConfigError("--vad", expected=" or ".join(DETECTORS), found=repr(self.vad))
         if not self.diarize and (self.speakers is not None or self.speaker_encoder != CAMPPLUS):
             raise ConfigError("--speakers and --speaker-encoder", expected="--diarize beside them")
         if self.speakers is not None and self.speakers < 1:
@@ -201,7 +208,7 @@ class Timeline:
         if note:
             predictor.say(note)
         form = AudioHeader(0, stream.rate, stream.channels)
-        for line in form_notes([stream.name], [form], predictor.head.audio, predictor.rate, options.channels == MIX):
+        for line in form_notes([stream.name], [form], predictor.head.audio, predictor.rate, [options.channels == MIX]):
             predictor.say(line)
 
     def rows(self) -> Iterator[TimelineRow]:

@@ -157,7 +157,7 @@ def read_model_folder(path: Path) -> ModelFolder:
     Raises:
         ConfigError: the folder lacks a file, or a file is not the one that `config.json` is of.
     """
-    config = decode(read_limited(path / CONFIG, "the model's configuration"), ModelConfig, path / CONFIG)
+    config = decode(read_limited(path / CONFIG, "configuration of a model"), ModelConfig, path / CONFIG)
     for head in config.heads:
         if not (path / head.file).is_file():
             raise ConfigError(

@@ -246,9 +246,12 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
         check_inputs(["a.wav", "b.wav"], turns=[1, "1.5"])
     with pytest.raises(ConfigError, match="one for each row: 2; found 1"):
         check_inputs(["a.wav", "b.wav"], ["one"])
+    with pytest.raises(ConfigError, match="unknown column of segments: 'begin'; expected one of start, end, channel"):
+        check_inputs(["a.wav"], segments={"begin": [0]})
     with pytest.raises(ConfigError, match="nothing to predict"):
         check_inputs([])
     lists = {
+        "path,file,dialogue\na.wav,a.wav,1\n": "column of .*path",
         "file,dialog\na.wav,1\n": "column of .*dialog",
         "file,turn\na.wav,1\n": "does not say which dialogue",
         "file,dialogue\n": "lists nothing",
@@ -335,6 +338,12 @@ def test_views_are_averaged_dialogue_by_dialogue(trained: Path, name: str) -> No
     said = pd.read_csv(output.parent / files["tta"]["path"]).set_index("utterance_id").loc[ids]
     assert np.abs(found[0] - found[1]).max() > 1e-3
     np.testing.assert_allclose(said[[f"p_{c}" for c in head.classes]], np.mean(found, axis=0), atol=1e-6)
+
+
+def test_the_files_of_a_list_may_be_called_paths(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,start\na.wav,1\n")
+    found = inputs_of_table(tmp_path / "list.csv", dialogues=False)
+    assert (found.names, found.segments) == ([str(tmp_path / "a.wav")], {"start": [1.0]})
 
 
 def test_a_list_that_is_a_named_pipe_is_called_so(tmp_path: Path) -> None:

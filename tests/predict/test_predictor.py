@@ -22,7 +22,7 @@ from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
-from ser.predict.predictions import form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
+from ser.predict.predictions import as_text, form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
 from ser.predict.recordings import Recording
 from ser.results.records.find import find_heads
 from ser.results.records.kinds import read_summary
@@ -131,7 +131,9 @@ def test_a_single_recording_stands_for_a_list_of_one(model: Path, good: Path, mo
     for one in (good, str(good), (samples, rate), good.read_bytes(), io.BytesIO(good.read_bytes())):
         assert len(predictor.predict(one)) == 1
     monkeypatch.chdir(model.parents[2])
-    assert ser.Predictor(model.parent.name).files == sorted(Path("results", model.parent.name).glob("*.safetensors"))
+    files = sorted(Path("results", model.parent.name).glob("*.safetensors"))
+    for given in (model.parent.name, Path("results", model.parent.name), ser.load_result(model.parent.name)):
+        assert ser.Predictor(given).files == files
     with pytest.raises(ConfigError, match="nothing-of-this-name"):
         ser.Predictor("nothing-of-this-name")
 
@@ -284,6 +286,8 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
     said.clear()
     predictor.predict([tmp_path / "stereo.wav"], segments={"channel": [1]})
     assert not [line for line in said if "channels" in line]
+    predictor.predict([tmp_path / "stereo.wav"] * 2, segments={"channel": [1, None]})
+    assert [line[:35] for line in said if "channels" in line] == ["1 of 2 recordings has several chann"]
     assert main(["predict", str(tmp_path / "telephone.wav"), "--model", str(model), "--window", "1"]) == 0
     assert "a narrower band than those in training" in " ".join(capsys.readouterr().err.split())
     predictor.head.about.audio = msgspec.UNSET  # of an earlier version
@@ -295,14 +299,14 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
 def test_a_wider_band_than_in_training_is_named() -> None:
     trained = AudioForm(lowest_rate=8000, highest_rate=11025, channels=2)
     heard = [AudioHeader(1, rate, 2) for rate in (8000, 11025, 16000, 44100)]
-    (line,) = form_notes(list("abcd"), [*heard[:3], None], trained, 16000, True)
+    (line,) = form_notes(list("abcd"), [*heard[:3], None], trained, 16000, [True] * 4)
     assert line == (
         "1 of 4 recordings has a wider band than those in training (8000 to 11025 Hz): c (16000 Hz); "
         "the head hears what lies above 5512 Hz, which it never met in training. Resample to 11025 Hz."
     )
-    assert list(form_notes(["a"], [AudioHeader(1, 7300, 5)], trained, 16000, True)) == []
-    assert list(form_notes(list("abcd"), heard, trained, 8000, True)) == []
-    assert list(form_notes(list("abcd"), heard, None, 16000, True)) == []
+    assert list(form_notes(["a"], [AudioHeader(1, 7300, 5)], trained, 16000, [True])) == []
+    assert list(form_notes(list("abcd"), heard, trained, 8000, [True] * 4)) == []
+    assert list(form_notes(list("abcd"), heard, None, 16000, [True] * 4)) == []
 
 
 def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:
@@ -439,6 +443,19 @@ def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None
     )
     title = draw(np.ones(16000, np.float32), 16000, answer, "mixed", "a.wav").get_suptitle()
     assert title == "a.wav: joy, valence 2.50"
+
+
+def test_a_picture_of_a_part_says_which() -> None:
+    answer = pd.Series({"file": "a.wav", "start": 11.5, "end": 12.5, "channel": 1, "predicted": "joy", "p_joy": 1.0})
+    figure = draw(np.ones(16000, np.float32), 16000, answer, "emotion", "a.wav")
+    assert figure.get_suptitle() == "a.wav, 11.5 to 12.5 s, channel 1: joy"
+    assert figure.axes[0].get_xlim() == (11.5, 12.5)
+
+
+def test_empty_places_are_empty_in_a_table() -> None:
+    found = pd.DataFrame({"file": ["a", "b"], "start": [1.0, None], "error": ""})
+    found["channel"] = pd.array([None, 1], dtype="Int64")
+    assert [line.split() for line in as_text(found, "table").splitlines()[1:]] == [["a", "1.000"], ["b", "1"]]
 
 
 def test_a_tone_is_where_it_sounds_in_the_spectrogram() -> None:

@@ -330,6 +330,18 @@ def test_a_detector_of_speech_leaves_out_noise(trained: Path, predictor: ser.Pre
 def test_python_options_are_checked(predictor: ser.Predictor) -> None:
     with pytest.raises(ConfigError, match="--window"):
         predictor.timeline((np.ones(100), 8000), -1)
+    with pytest.raises(ConfigError, match="--window; expected a number; found '3'"):
+        predictor.timeline((np.ones(100), 8000), "3")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="--vad; expected silero; found 'webrtc'"):
+        predictor.timeline((np.ones(100), 8000), 3, vad="webrtc")
+    with pytest.raises(ConfigError, match=r"expected one path.*found list"):
+        predictor.timeline(["call.wav"], 3)  # type: ignore[arg-type]
+
+
+def test_the_number_of_a_channel_may_be_a_number(trained: Path, predictor: ser.Predictor) -> None:
+    by_number, by_text = (predictor.timeline(trained / "call.wav", 2, channels=c) for c in (1, "1"))
+    pd.testing.assert_frame_equal(by_number, by_text)
+    assert set(by_number["channel"]) == {1}
 
 
 def test_the_options_from_python_are_those_of_the_command() -> None:

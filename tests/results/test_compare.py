@@ -157,7 +157,7 @@ def test_other_utterances_labels_and_classes_are_refused(
     )
     with pytest.raises(ConfigError, match=r"other classes.*fear"):
         compare_results(["good", "classes"], folder)
-    with pytest.raises(ConfigError, match="two results or more"):
+    with pytest.raises(ConfigError, match=r"two results or more; found one, good\.json, by good, good"):
         compare_results(["good", "good"], folder)
 
 

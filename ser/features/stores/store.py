@@ -295,11 +295,11 @@ def _open_files(path: Path) -> list[StoreFile]:
 
 def _absent(path: Path) -> StoreError:
     there = {p.stem for p in path.parent.glob("*.h5")} | {p.parent.stem for p in path.parent.glob("*.shards/*.h5")}
-    name = path.name.removesuffix(".h5")
+    name, dataset = path.name.removesuffix(".h5"), path.parent.name or "NAME"
     return StoreError(
         f"there is no feature store {path}",
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
-        action=f"Make it with: ser extract --dataset {path.parent.name} --audio {options_of_name(name)} (or --text)",
+        action=f"Make it with: ser extract --dataset {dataset} --audio {options_of_name(name)} (or --text)",
     )
 
 

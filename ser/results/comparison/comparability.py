@@ -77,7 +77,8 @@ def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> l
     paths = [path for name in names for path in _experiments(find_summary(name, folder))]
     summaries = {path.resolve(): (path, read_summary(path)) for path in paths}
     if len(summaries) < 2:
-        raise ConfigError("a comparison needs two results or more", found=", ".join(names))
+        found = f"one, {next(iter(summaries)).name}, by {', '.join(names)}" if len(names) > 1 else ", ".join(names)
+        raise ConfigError("a comparison needs two results or more", found=found)
     few = [set(_amounts(s)) for _, s in summaries.values() if isinstance(s, FewshotSummary)]
     if few and at is None:
         common = set.intersection(*few)
