@@ -13,7 +13,7 @@ from ser.errors import ConfigError, SerError
 from ser.jsonfile import plain
 from ser.registry import load, names
 from ser.results.blocks import Block, Report, Section, Table, Text
-from ser.results.cells import ABSENT, interval, number
+from ser.results.cells import ABSENT, head_of, interval, number
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.evaluation import Evaluation, OutputEvaluation
 from ser.results.records.find import dataset_of, fact_of, stores_of
@@ -165,19 +165,25 @@ def _refuse(results: Sequence[StoredResult]) -> None:
 
 
 def _compared(results: Sequence[StoredResult]) -> Section:
-    """Pooled UA of each, and the paired differences as of `ser results compare`; or the reason why there are none."""
-    head = ["experiment", "dataset", "head", "features", "of", "UA", "std", "95 % over runs", "runs", "stamps"]
-    rows = []
+    """The pooled score of each, and the paired differences as of `ser results compare`; or the reason why there are none."""
+    head = ["experiment", "dataset", "head", "features", "of"]
+    rows: list[tuple[str, list[str]]] = []
     for result in results:
         record = result.record
-        pooled = [row for row in score_rows(record) if row.split == "pooled" and row.metric == "UA"]
+        pooled = [row for row in score_rows(record) if row.split == "pooled"]
+        pooled = [row for row in pooled if row.metric == pooled[0].metric]  # the first stands for the result
         for row in pooled[-1:] if result.is_summary else pooled:
             low, high = row.ci_95_low, row.ci_95_high
             over = interval(None if low is None or high is None else (low, high))
             names = [row.experiment, dataset_of(record), str(fact_of(record, "head") or ABSENT)]
             names += ["+".join(stores_of(record)) or ABSENT, row.of or "all test folds"]
-            rows.append([*names, number(row.mean), number(row.std), over, str(row.n), str(len(record.stamps))])
-    table = Table("Pooled UA of each result", head, rows, left=5, note="Test predictions of all folds together.")
+            more = [number(row.mean), number(row.std), over, str(row.n), str(len(record.stamps))]
+            rows.append((head_of(row.metric), names + more))
+    metrics = {metric for metric, _ in rows}
+    named = metrics.pop() if len(metrics) == 1 else "score"
+    cells = [[*row[:5], row[5] if named == metric else f"{metric} {row[5]}", *row[6:]] for metric, row in rows]
+    head += [named, "std", "95 % over runs", "runs", "stamps"]
+    table = Table(f"Pooled {named} of each result", head, cells, left=5, note="Test predictions of all folds together.")
     return Section("Comparison", [*_tested(results, table)])
 
 

@@ -20,10 +20,12 @@ from ser.features.blocks import Block, stored_block
 from ser.features.tensors import load_labels
 from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.predictions import beyond_note, scales_note
+from ser.results.blocks import Table
 from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.stamps import EQUAL_RUNS
+from ser.results.report.compose import compose
 from ser.results.report.results_list import list_table
 from ser.results.report.summary import summary_sections
 from ser.results.result import Result
@@ -153,6 +155,12 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     gap = mine["pooled"]["CCC"]["mean"] - ridge["pooled"]["CCC"]["mean"]
     assert compared.pairs[0].difference == pytest.approx(gap)
     assert compared.pairs[0].p is not None
+    (section, *_) = compose([Result.find(r["experiment"], rated.space.results) for r in (mine, ridge)]).sections
+    (table,) = (b for b in section.blocks if isinstance(b, Table) and b.caption.startswith("Pooled"))
+    assert (table.caption, [row[5] for row in table.rows]) == (
+        "Pooled CCC of each result",
+        [f"{r['pooled']['CCC']['mean']:.3f}" for r in (mine, ridge)],
+    )
     with pytest.raises(ConfigError, match="has no regressor 'SVC'"):
         summary_of(rated, target="arousal", head="sklearn:SVC", epochs=None)
     with pytest.raises(ConfigError, match="does not learn votes"):
