@@ -103,7 +103,7 @@ class TestedOn(Model, kw_only=True, forbid_unknown_fields=False):
     dataset: str
     scheme: str | None
     protocol: str | None
-    classes: Annotated[list[str], Meta(min_length=2)]
+    classes: Annotated[list[str], Meta(min_length=1)]
     utterances: Annotated[int, Meta(ge=1, description="In a run.")]
     speakers: Annotated[Positive | None, Meta(description="null where they are not known.")]
 

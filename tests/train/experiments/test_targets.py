@@ -156,6 +156,7 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     assert compared.pairs[0].difference == pytest.approx(gap)
     assert compared.pairs[0].p is not None
     (section, *_) = compose([Result.find(r["experiment"], rated.space.results) for r in (mine, ridge)]).sections
+    assert "Differences in CCC, in pairs" in str(section)
     (table,) = (b for b in section.blocks if isinstance(b, Table) and b.caption.startswith("Pooled"))
     assert (table.caption, [row[5] for row in table.rows]) == (
         "Pooled CCC of each result",
