@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
@@ -72,11 +72,6 @@ class Ast(Frozen):
         layers = self.hidden_layers.run(lambda: self.model(values).last_hidden_state)
         frames = [[self._frames(window) for window in pieces] for pieces in of_inputs]
         return [padded(joined(self._read(layer), frames)) for layer in layers], [sum(own) for own in frames]
-
-    @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self.model
-        return found
 
     @property
     def longest(self) -> int:

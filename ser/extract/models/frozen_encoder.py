@@ -97,8 +97,8 @@ class Frozen(Encoder):
 
     @property
     def network(self) -> nn.Module | None:
-        """The network, of encoders that have `waveform`."""
-        return None
+        """The network of an encoder that has `waveform`, its attribute `model`; None of others."""
+        return getattr(self, "model", None) if type(self).waveform is not Frozen.waveform else None
 
     @property
     def longest(self) -> int | None:

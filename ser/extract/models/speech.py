@@ -92,11 +92,6 @@ class Speech(Frozen):
         with self.zeroing.over(mask):
             return self.hidden_layers.run(lambda: self._encoded(features, mask)), frames
 
-    @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self.model
-        return found
-
     def waveform(self, audio: Tensor) -> list[Tensor]:
         if self.extractor.do_normalize:
             centre = audio - audio.mean(1, keepdim=True)

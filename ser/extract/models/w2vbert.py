@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName
@@ -68,11 +68,6 @@ class W2vBert(Frozen):
         states, _ = self.model.feature_projection(features)
         last: Tensor = self.model.encoder(states, attention_mask=mask).last_hidden_state
         return last
-
-    @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self.model
-        return found
 
     def waveform(self, audio: Tensor) -> list[Tensor]:
         bands = traced_bands(audio * 2**15, int(self.extractor.num_mel_bins), "povey")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
@@ -84,11 +84,6 @@ class Whisper(Frozen):
             return [layer[:, : max(frames)] for layer in layers], frames
         own = [[self._frames(window) for window in pieces] for pieces in of_inputs]
         return [padded(joined(layer, own)) for layer in layers], [sum(counts) for counts in own]
-
-    @property
-    def network(self) -> nn.Module:
-        found: nn.Module = self.model
-        return found
 
     @property
     def longest(self) -> int:
