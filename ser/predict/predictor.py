@@ -157,7 +157,7 @@ class Predictor(Judge):
     def answer(self, inputs: Inputs) -> pd.DataFrame:
         """Predict as `predict`, from inputs that were checked before."""
         bands: dict[int, Band] = {}
-        errors, seconds, shares = self.judge(inputs, bands)
+        errors, seconds, shares = self.judge(inputs, None if self.head.audio is None else bands)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
         self.say_scales()
