@@ -8,7 +8,8 @@ import torch
 
 from ser.checks import Promises, hold
 from ser.features.blocks import Block
-from ser.train.heads._base import build_head, is_stackable, options_of, part_of, plugin, takes
+from ser.train.heads._base import build_head, is_stackable, options_of, part_of, takes
+from ser.train.heads._base import pools_first as is_pooled_first
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.pooled_frames import FIXED, pooled_blocks
@@ -82,7 +83,7 @@ def promises(name: str) -> Promises:
         found[words] = partial(has_logits_and_gradients, name, kind)
     for kind in sequences:
         found[f"of {kind}: padding beside longer utterances has no effect"] = partial(ignores_padding, name, kind)
-    if getattr(plugin(name), "POOLS_FIRST", False):
+    if is_pooled_first(name):
         found["of frames: it is the same head on vectors that are pooled before"] = partial(pools_first, name)
     for kind in vectors:
         if is_stackable(_built(name, kind)):

@@ -121,6 +121,11 @@ def part_of(name: str) -> str:
     return str(getattr(plugin(name), "PART", name))
 
 
+def pools_first(name: str) -> bool:
+    """True for a head that pools frames, and concatenates the vectors of all stores, before any weight or draw."""
+    return bool(getattr(plugin(name), "POOLS_FIRST", False))
+
+
 def groups_of(name: str, stores: Sequence[AnyStore]) -> list[list[AnyStore]]:
     """The stores that each part of a head reads: each by itself in a late fusion, all of them together in other heads."""
     return [list(stores)] if part_of(name) == name else [[store] for store in stores]

@@ -4,11 +4,10 @@ Features of several stores are concatenated; framewise ones are pooled over thei
 (`pooling`, the mean).
 """
 
-import torch
 from torch import Tensor, nn
 
 from ser.train.heads._base import Takes
-from ser.train.nn.layers import Enter, Features, Input, Linear
+from ser.train.nn.layers import Enter, Features, Input, Linear, concatenate
 from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-2, "weight_decay": 0.01, "epochs": 100}
@@ -29,5 +28,5 @@ class Head(nn.Module):
     def forward(self, batch: Features) -> Tensor:
         stores = zip(self.inputs, self.enter, self.pool, strict=True)
         pooled = [pool(enter(batch[n]), batch[n].mask) for n, enter, pool in stores]
-        out: Tensor = self.output(torch.cat(pooled, dim=-1))
+        out: Tensor = self.output(concatenate(pooled))
         return out

@@ -4,11 +4,10 @@ Features of several stores are concatenated; framewise ones are pooled over thei
 (`pooling`, the mean).
 """
 
-import torch
 from torch import Tensor, nn
 
 from ser.train.heads._base import Takes, sizes
-from ser.train.nn.layers import Classifier, Dropout, Enter, Features, Input
+from ser.train.nn.layers import Classifier, Dropout, Enter, Features, Input, concatenate
 from ser.train.nn.pooling import make_pooling
 
 DEFAULTS = {"lr": 1e-3, "epochs": 40}
@@ -39,7 +38,7 @@ class Head(nn.Module):
         """The last hidden layer, `(runs, batch, last hidden size)`."""
         stores = zip(self.inputs, self.enter, self.pool, strict=True)
         pooled = [pool(enter(batch[n]), batch[n].mask) for n, enter, pool in stores]
-        return self.classifier.embed(self.dropout(torch.cat(pooled, dim=-1)))
+        return self.classifier.embed(self.dropout(concatenate(pooled)))
 
     def forward(self, batch: Features) -> Tensor:
         return self.classifier.classify(self.embed(batch))

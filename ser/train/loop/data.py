@@ -37,9 +37,11 @@ class Resident:
     Args:
         blocks: features, aligned with the labels.
         device: `cpu`, `cuda`, ...
+        concatenated: the head concatenates the vectors of all stores before anything else, so that a batch on a CPU has them
+            side by side in one block, see `ser.train.nn.layers.concatenate`.
     """
 
-    def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
+    def __init__(self, blocks: Sequence[Block], device: str = "cpu", concatenated: bool = False) -> None:
         self.device = device
         self.inputs = inputs_of(blocks)
         with warnings.catch_warnings():
@@ -47,6 +49,11 @@ class Resident:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self.values = {b.name: self._held(b.values) for b in blocks}
             self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
+        vectors = {n: v for n, v in self.values.items() if isinstance(v, Tensor) and v.ndim == 2}
+        plain = (
+            len(vectors) == len(blocks) and all(v.dtype == torch.float32 for v in vectors.values()) and not self.offsets
+        )
+        self.concatenated = vectors if concatenated and device == "cpu" and plain else {}
 
         # Padding is the first of all rows times 0: where it is negative, the zeros are too.
         self.padding = {
@@ -78,7 +85,15 @@ class Resident:
         Args:
             rows_of: of a store and utterances, the rows of features that these are (augmented views, perhaps).
         """
-        return {i.name: self.feature(i.name, rows_of(i.name, units)) for i in self.inputs}
+        rows = {i.name: rows_of(i.name, units) for i in self.inputs}
+        if not self.concatenated:
+            return {name: self.feature(name, own) for name, own in rows.items()}
+        sizes = [i.dim for i in self.inputs]
+        block = torch.empty(*units.shape, sum(sizes))
+        parts = dict(zip(rows, torch.split(block, sizes, dim=-1), strict=True))
+        for name, part in parts.items():
+            torch.index_select(self.concatenated[name], 0, rows[name].reshape(-1), out=part.view(-1, part.shape[-1]))
+        return {name: Feature(part, None) for name, part in parts.items()}
 
     def batches(self, units: Sequence[Tensor], rows_of: RowsOf = _same) -> Iterator[tuple[Tensor, Features]]:
         """Some units, `(runs, batch)` each, and their features, one after another.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ser.errors import ConfigError, TrainingError
 from ser.features.blocks import Block
 from ser.features.tensors import Tensors
+from ser.train.heads._base import part_of, pools_first
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident, RowsOf
 from ser.train.nn.layers import Feature, Features
@@ -124,7 +125,7 @@ def resident_of(data: Tensors, blocks: Sequence[Block], config: Config, device: 
         ConfigError: a table without dialogues.
     """
     if config.context == "utterance":
-        return Resident(blocks, device)
+        return Resident(blocks, device, concatenated=pools_first(part_of(config.head)))
     return Turns(blocks, *turns_of(data), device)
 
 

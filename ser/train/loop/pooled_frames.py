@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ser.features.blocks import Block
-from ser.train.heads._base import options_of, part_of, plugin
+from ser.train.heads._base import options_of, part_of, pools_first
 from ser.train.loop.augmentation import is_augmented
 from ser.train.loop.config import Config
 from ser.train.loop.data import Resident
@@ -30,8 +30,9 @@ def poolings(config: Config, inputs: Sequence[Input]) -> dict[str, Pooling]:
     """
     head = part_of(config.head)
     kind = str(dict(config.head_options).get("pooling", options_of(head).get("pooling", "")))
-    first = bool(getattr(plugin(head), "POOLS_FIRST", False)) and kind in FIXED
-    if not first or config.context != "utterance" or is_augmented(config) or config.selection == "iwv":
+    if not pools_first(head) or kind not in FIXED or config.context != "utterance":
+        return {}
+    if is_augmented(config) or config.selection == "iwv":
         return {}
     return {i.name: make_pooling(kind, i, i.dim) for i in inputs if i.framewise and not i.vocabulary}
 

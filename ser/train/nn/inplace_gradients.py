@@ -45,10 +45,10 @@ class Factors(NamedTuple):
     x: Tensor
     g: Tensor
 
-    def squares(self, run: int) -> Tensor:
-        """The sum of the gradient's squares, by the products of the rows with each other, of which it is the scalar product."""
-        x, g = self.x[run], self.g[run]
-        return torch.dot((x @ x.t()).view(-1), (g @ g.t()).view(-1)).clamp_min_(0)
+    def squares(self) -> list[Tensor]:
+        """The sum of squares of each run's gradient, by the rows' products with each other, whose scalar product it is."""
+        pairs = zip(kernels.gram(self.x), kernels.gram(self.g), strict=True)
+        return [torch.dot(x.view(-1), g.view(-1)).clamp_min_(0) for x, g in pairs]
 
 
 class Weight(nn.Parameter):
@@ -257,16 +257,15 @@ class InPlaceGradients(Gradients):
 
     def norms(self) -> list[Tensor]:
         """The norm of each run's gradient, from sums of squares that were taken as it was written, where they were."""
-        found = []
-        for run, row in enumerate(self.block):
-            squares = [torch.dot(part, part) for part in self.rows[run]]
-            for weight, part in zip(self.weights, self.places, strict=True):
-                if weight.factors is not None:
-                    squares.append(weight.factors.squares(run))
-                else:
-                    squares.append(torch.dot(row[part], row[part]) if weight.squares is None else weight.squares[run])
-            found.append(torch.stack(squares).sum().sqrt())
-        return found
+        found = [[torch.dot(part, part) for part in row] for row in self.rows]
+        for weight, part in zip(self.weights, self.places, strict=True):
+            if weight.factors is not None:
+                squares = weight.factors.squares()
+            else:
+                squares = weight.squares or [torch.dot(row[part], row[part]) for row in self.block]
+            for own, square in zip(found, squares, strict=True):
+                own.append(square)
+        return [torch.stack(squares).sum().sqrt() for squares in found]
 
     def factors(self) -> list[Factors]:
         return [weight.factors for weight in self.weights if weight.factors is not None]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
-FLOAT, INT, INT32, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
+FLOAT, INT, INT32, SHORT, BYTE = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8))
 POINTER = FLOAT.as_pointer()
 PRODUCT = 6, 2  # rows and vectors, or columns, of a tile
 UPDATE = 4, 2  # rows of the weight, and vectors
@@ -235,4 +235,25 @@ def update(module: ir.Module, rows: int, n: int) -> None:
         return []
 
     f.loop(inputs, height, panel)
+    build.ret_void()
+
+
+def dropout(module: ir.Module, n: int) -> None:
+    """y = x s where bits are below a limit, elsewhere x 0: `x`, `bits` (16 of each number), `y`, s; count and limit."""
+    f = Function(module, "dropout", 4, n)
+    x, bits, y, scale, count, limit = f.arguments
+    build, kind = f.build, ir.VectorType(INT32, n)
+    undefined, first = ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * n)
+    one = build.insert_element(undefined, build.trunc(limit, INT32), INT32(0))
+    below, factor = build.shuffle_vector(one, undefined, first), f.fill(scale)
+    draws = build.bitcast(bits, SHORT.as_pointer())
+
+    def step(place: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        drawn = build.load(build.bitcast(build.gep(draws, [place]), ir.VectorType(SHORT, n).as_pointer()))
+        drawn.align = 2
+        kept = build.icmp_unsigned("<", build.zext(drawn, kind), below)
+        f.store(build.fmul(f.load(f.at(x, place)), build.select(kept, factor, f.zero)), f.at(y, place))
+        return []
+
+    f.loop(count, n, step)
     build.ret_void()

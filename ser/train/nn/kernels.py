@@ -1,4 +1,4 @@
-"""Products of few rows with large weights, and AdamW on such a product, compiled for this processor by LLVM.
+"""Products of few rows with large weights, AdamW on such a product, and dropout, compiled for this processor by LLVM.
 
 A layer of a large head on a batch of 16 is bound by its weights, which do not fit into a cache; libraries of matrix products
 are made for other shapes. Three functions go over a weight once, and ask beforehand for what comes next:
@@ -7,22 +7,25 @@ are made for other shapes. Three functions go over a weight once, and ask before
 - `backward`: g W^T;
 - `update`: AdamW with the gradient x^T g, which is never written: a few numbers of it at a time are computed in registers.
 
-They are written in LLVM's intermediate language (`ser.train.nn.kernel_code`) and compiled in each process that trains a large
-head, for each number of rows (0.1 s; nothing is kept on disk), by the package llvmlite. Where they are not used (see `width`),
-torch does the same but for rounding. `benchmarks/train.md` says what they gain.
+`dropout` goes over its numbers once, where torch does so four times. All are written in LLVM's intermediate language
+(`ser.train.nn.kernel_code`) and compiled by the package llvmlite in each process that needs them, the three for each number of
+rows (0.1 s; nothing is kept on disk). Where they are not used (see `width`), torch does the same but for rounding.
+`benchmarks/train.md` says what they gain.
 """
 
 import ctypes
 import os
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 ROWS = 32  # most of a batch
-INPUTS, VECTORS = 4, 2  # K of a weight is a multiple of the one, N of as many registers
+INPUTS, COLUMNS, VECTORS = 4, 2, 2  # K of a weight is a multiple of 4, or for `backward` 2, and N of 2 registers
 LLVM = 20  # the first version whose language is as it is written here
 SETTING = os.environ.get("SER_KERNELS", "")
 
@@ -83,26 +86,37 @@ def fit(x: Tensor, weight: Tensor) -> bool:
 @cache
 def build(rows: int, width: int) -> Kernels:
     """Compile the functions for a number of rows, in registers of `width` numbers."""
-    from llvmlite import binding, ir
-
     from ser.train.nn import kernel_code
+
+    writers = [partial(f, rows=rows) for f in (kernel_code.forward, kernel_code.backward, kernel_code.update)]
+    return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
+
+
+@cache
+def build_dropout(width: int) -> list[Any]:
+    """Compile `kernel_code.dropout`; the function, and what owns its code."""
+    from ser.train.nn import kernel_code
+
+    return _compiled({"dropout": 4}, [kernel_code.dropout], width)
+
+
+def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]], width: int) -> list[Any]:
+    """Functions by name, of a number of addresses and two whole numbers, and last what owns their code."""
+    from llvmlite import binding, ir
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     module = ir.Module()
-    for write in (kernel_code.forward, kernel_code.backward, kernel_code.update):
-        write(module, rows, width)
+    for write in writers:
+        write(module, n=width)
     machine = binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3
     )
     engine = binding.create_mcjit_compiler(binding.parse_assembly(str(module)), machine)
     engine.finalize_object()
 
-    def function(name: str, addresses: int) -> Callable[..., None]:
-        types = [ctypes.c_void_p] * addresses + [ctypes.c_int64] * 2
-        return ctypes.CFUNCTYPE(None, *types)(engine.get_function_address(name))
-
-    return Kernels(function("forward", 4), function("backward", 3), function("update", 6), engine)
+    kinds = {name: [ctypes.c_void_p] * count + [ctypes.c_int64] * 2 for name, count in addresses.items()}
+    return [*(ctypes.CFUNCTYPE(None, *kind)(engine.get_function_address(n)) for n, kind in kinds.items()), engine]
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -133,6 +147,44 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
     compiled = build(x.shape[1], width())
     for addresses in zip(*map(_each, (x, g, weight, mean, square)), strict=True):
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
+
+
+def gram(x: Tensor) -> list[Tensor]:
+    """x x^T of each run, `(runs, rows, N)` -> `(rows, rows)` each."""
+    if x.shape[1] % COLUMNS or x.shape[2] % width():
+        return [rows @ rows.t() for rows in x]
+    return list(backward(x, x).unbind())
+
+
+def drops(x: Tensor) -> bool:
+    """True if `Dropped` computes the dropout of `x (runs, ...)`; the number of runs does not count."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and width() > 0 and x[0].numel() % width() == 0
+
+
+class Dropped(torch.autograd.Function):
+    """x times a scale where draws are below a limit, and times 0 elsewhere: dropout."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, draws: Sequence[NDArray[np.uint64]], limit: int, scale: float) -> Tensor:
+        """Args:
+        x: `(runs, ...)`, of which a run has a multiple of `width()` numbers.
+        draws: of each run, 16 bits of each of its numbers.
+        """
+        ctx.given = draws, limit, scale
+        return _dropped(x, *ctx.given)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _dropped(gradient, *ctx.given), None, None, None
+
+
+def _dropped(x: Tensor, draws: Sequence[NDArray[np.uint64]], limit: int, scale: float) -> Tensor:
+    compiled, factor = build_dropout(width())[0], ctypes.c_float(scale)
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    for own, drawn, to in zip(_each(x), draws, _each(out), strict=True):
+        compiled(own, drawn.ctypes.data, to, ctypes.addressof(factor), x[0].numel(), limit)
+    return out
 
 
 def _each(x: Tensor) -> list[int]:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import Weight, affine
 from ser.train.nn.streams import GpuBits
 
@@ -61,6 +62,22 @@ Features = dict[str, Feature]  # a batch, by store
 def is_traced() -> bool:
     """True while a head is traced for export: then nothing may depend on the sizes of the example, or be written in place."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def concatenate(parts: Sequence[Tensor]) -> Tensor:
+    """Vectors of several stores as one, `(runs, batch, sum of D)`; a copy only where they do not lie so in memory already."""
+    first, *others = parts
+    if not others:
+        return first
+    width, place = sum(part.shape[-1] for part in parts), first.storage_offset()
+    block = not is_traced() and first.stride()[-2:] == (width, 1)
+    for part in parts:
+        alike = part.stride() == first.stride() and not part.requires_grad
+        here = (
+            part.storage_offset() == place and part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        )
+        block, place = block and alike and here, place + part.shape[-1]
+    return first.as_strided((*first.shape[:-1], width), first.stride()) if block else torch.cat(list(parts), dim=-1)
 
 
 class Linear(nn.Module):
@@ -125,6 +142,11 @@ class Dropout(nn.Module):
         if isinstance(self.generators, GpuBits):
             kept = self.generators.below(keep, x[0].numel()).view(x.shape)
             return x * kept.to(x.dtype).mul_(STEPS / keep)
+        streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]
+        if streams and kernels.drops(x):
+            draws = [stream.random_raw(-(-x[0].numel() // 4)) for stream in streams]
+            out: Tensor = kernels.Dropped.apply(x, draws, keep, STEPS / keep)  # type: ignore[no-untyped-call]
+            return out
         mask = torch.empty_like(x)
         for row, stream in zip(mask, self.generators, strict=True):
             if isinstance(stream, torch.Generator):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import ser
 from ser.features.blocks import Block
@@ -93,3 +94,17 @@ def test_heads_on_pooled_frames_are_stacked(monkeypatch: pytest.MonkeyPatch) -> 
     for pooling, size in (("mean", 20), ("attentive", 1)):
         config = config_of("linear", pooling)
         assert plan.stack_size(config, read_inputs(config, [FRAMES]), 4, 20, "cpu", rows=100) == size
+
+
+def test_features_of_several_stores_are_gathered_side_by_side(blocks: dict[str, Block]) -> None:
+    """For a head that concatenates them; frames, words and stored layers are gathered store by store as ever."""
+    pooled = [blocks["pooled"], blocks["other"]]
+    units = torch.tensor([[3, 1, 4], [1, 5, 9]])
+    plain, beside = (Resident(pooled, concatenated=c).batch(units) for c in (False, True))
+    for name, feature in plain.items():
+        assert torch.equal(feature.values, beside[name].values)
+        assert beside[name].mask is None
+    first, second = (beside[block.name].values for block in pooled)
+    assert second.data_ptr() - first.data_ptr() == first.shape[-1] * first.element_size()
+    assert not Resident([blocks["pooled"], blocks["frames"]], concatenated=True).concatenated
+    assert not Resident(pooled).concatenated

@@ -9,6 +9,8 @@ from torch import Tensor
 from ser.train.loop.optimisation import AdamW
 from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import Factors, Gradients
+from ser.train.nn.layers import Dropout
+from ser.train.nn.streams import bits
 
 RUNS, INPUTS, OUTPUTS = 2, 88, 96  # not multiples of a tile
 
@@ -65,6 +67,36 @@ def test_compiled_steps_are_those_of_torch(rows: int) -> None:
     assert float(optimiser.steps) == 3
     alone = kernels.forward(x[1:], weight[1:], bias[1:])
     assert torch.equal(alone, kernels.forward(x, weight, bias)[1:])
+
+
+def test_the_squares_of_a_gradient_are_those_of_its_numbers(rows: int) -> None:
+    factors = Factors(draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS))
+    exact = (factors.x.double().mT @ factors.g.double()).square().sum((1, 2))
+    torch.testing.assert_close(torch.stack(factors.squares()).double(), exact, rtol=1e-5, atol=1e-3)
+    alone = Factors(factors.x[1:], factors.g[1:])
+    assert torch.equal(alone.squares()[0], factors.squares()[1])
+
+
+@pytest.mark.parametrize("width", [8, 16])
+@pytest.mark.parametrize("shape", [(3, 16, 7), (1, 2, 5, 16), (2, 3, 5)], ids=str)
+@pytest.mark.parametrize("p", [0.3, 0.0001])
+def test_dropout_is_that_of_torch_bit_for_bit(
+    shape: tuple[int, ...], p: float, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a gradient does not lie side by side; 15 numbers of a run are left to torch."""
+    pytest.importorskip("llvmlite")
+    found = []
+    for numbers in (0, width):
+        monkeypatch.setattr(kernels, "width", lambda numbers=numbers: numbers)
+        layer, x = Dropout(p), draw(*shape).requires_grad_()
+        layer.generators = [bits(seed, "dropout") for seed in range(len(x))]
+        assert kernels.drops(x) == (numbers > 0 and x[0].numel() % width == 0)
+        out = layer(x)
+        out.backward(draw(*shape[:-2], shape[-1], shape[-2]).mT)
+        found.append((out.detach(), x.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    assert bool((found[0][0] == 0).any()) == (p == 0.3)
 
 
 def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

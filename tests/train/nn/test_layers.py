@@ -28,6 +28,20 @@ def test_linear_is_torch_linear_run_by_run() -> None:
         torch.testing.assert_close(layer(x)[r], reference)
 
 
+def test_vectors_that_lie_side_by_side_are_concatenated_without_a_copy() -> None:
+    block = torch.randn(2, 3, 9)
+    parts = block.split([4, 5], dim=-1)
+    found = layers.concatenate(parts)
+    assert torch.equal(found, block)
+    assert found.data_ptr() == block.data_ptr()
+    for others in (parts[::-1], [parts[0], parts[1].clone()], [parts[0], parts[0]], parts[:1], [p * 2 for p in parts]):
+        assert torch.equal(layers.concatenate(others), torch.cat(list(others), dim=-1))
+    learned = [part.clone().requires_grad_() for part in parts]
+    layers.concatenate(learned).sum().backward()
+    assert all(torch.equal(part.grad, torch.ones_like(part)) for part in learned if part.grad is not None)
+    assert all(part.grad is not None for part in learned)
+
+
 def test_initial_weights_have_the_range_of_torch_linear() -> None:
     torch.manual_seed(0)
     weight = layers.Linear(400, 300).weight.detach()
