@@ -1,6 +1,7 @@
 """The cost of `ser fit` beside the usual training loop (`usual_loop.py`) and beside the bound of this machine.
 
     python benchmarks/train.py [--case cross_attention ...] [--rounds 3] [--runs N] [--epochs E] [--utterances 2755]
+        [--precision bfloat16]
     python benchmarks/train.py --cost [--device cuda]
     python benchmarks/train.py --table [--scale 0.25] [--rounds 1] [--epochs 2]
 
@@ -10,7 +11,8 @@ the test part. The loop has torch's own number of threads, `ser fit` its own cho
 for one epoch of one run on 64 utterances: start-up and imports.
 
 `--cost` runs `ser fit` alone (of the cases linear, mlp and cross_attention): over numbers of runs, and of utterances, with the
-largest memory of a process; on a GPU 100 runs too. Times of one run's are without start-up: without what one epoch takes.
+largest memory of a process; `cross_attention` has 100 runs on a GPU only. Times of one run's are without start-up: without what
+one epoch takes.
 
 `--table` is what must be shown, in at most 20 minutes of a quiet machine: the cases on few epochs, and whole commands beside
 the scripts of seed 1 (`seed_scripts.py`): in-domain training, fine-tuning, DANN, and few-shot learning at 10, 20, 50 and 100 %,
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--utterances", type=int)
+    parser.add_argument("--precision", default="float32", help="of `ser fit`; the loop stays in float32")
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--device", default="cpu", help="of --cost")
     parser.add_argument("--table", action="store_true")
@@ -99,7 +102,7 @@ def main() -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in arguments.case:
-        compare(name, CASES[name]._replace(**given), arguments.rounds)
+        compare(name, CASES[name]._replace(**given), arguments.rounds, arguments.precision)
 
 
 # Of `--table`: epochs, and the part of the utterances that a full epoch has.
@@ -212,17 +215,17 @@ def pickles(folder: Path, dataset: str) -> None:
         (folder / f"{dataset}_{name}.pkl").write_bytes(pickle.dumps(items))
 
 
-def compare(name: str, case: Case, rounds: int) -> None:
+def compare(name: str, case: Case, rounds: int, precision: str = "float32") -> None:
     with tempfile.TemporaryDirectory(prefix="ser-train-") as folder:
         large, small = Path(folder) / "large", Path(folder) / "small"
         make(case, large)
         make(case._replace(utterances=64), small)
-        idle = [usual(small, name, 1, 1), ours(small, case, 1, 1)]
+        idle = [usual(small, name, 1, 1), ours(small, case, 1, 1, precision=precision)]
         times = []
         for number in range(rounds):
             ways = [
                 lambda: usual(large, name, case.runs, case.epochs),
-                lambda: ours(large, case, case.runs, case.epochs),
+                lambda: ours(large, case, case.runs, case.epochs, precision=precision),
             ]
             taken = {k: ways[k]() for k in ((0, 1) if number % 2 else (1, 0))}
             times.append((taken[0], taken[1]))
@@ -248,8 +251,12 @@ def cost(device: str, names: list[str]) -> None:
     print(f"{os.cpu_count()} cores, {device}\n")
     print("| case | epochs | runs | utterances | wall | times one run's, without start-up | peak memory of a process |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    many = (1, 5, 20) if device == "cpu" else (1, 5, 20, 100)
-    rows = [(name, runs, 2755) for name in ("linear", "mlp", "cross_attention") for runs in many if name in names]
+    rows = [
+        (name, runs, 2755)
+        for name in ("linear", "mlp", "cross_attention")
+        for runs in ((1, 5, 20, 100) if device != "cpu" or name != "cross_attention" else (1, 5, 20))
+        if name in names
+    ]
     rows += [("mlp", 5, utterances) for utterances in (1000, 10_000, 100_000) if "mlp" in names]
     one = {}
     for name, runs, utterances in rows:
@@ -316,12 +323,12 @@ def usual(folder: Path, name: str, runs: int, epochs: int) -> float:
     return timed([sys.executable, str(HERE / "usual_loop.py"), str(folder), name, str(runs), str(epochs)])
 
 
-def ours(folder: Path, case: Case, runs: int, epochs: int, device: str = "cpu") -> float:
+def ours(folder: Path, case: Case, runs: int, epochs: int, device: str = "cpu", precision: str = "float32") -> float:
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", "from ser.cli import entry; entry()", "fit", "--workspace", str(folder)]
         command += ["--head", case.head, "--protocol", "official", "--runs", str(runs), "--epochs", str(epochs)]
         command += ["--batch-size", "16", "--lr", "1e-4", "--patience", "0", "--refit", "never", "--quiet"]
-        command += ["--device", device]
+        command += ["--device", device, "--precision", precision]
         command += [word for option in case.options for word in ("--head-option", option)]
         return timed([*command, "--output", f"{out}/summary.json"])
 
