@@ -47,8 +47,8 @@ class Factors(NamedTuple):
 
     def squares(self) -> list[Tensor]:
         """The sum of squares of each run's gradient, by the rows' products with each other, whose scalar product it is."""
-        pairs = zip(kernels.gram(self.x), kernels.gram(self.g), strict=True)
-        return [torch.dot(x.view(-1), g.view(-1)).clamp_min_(0) for x, g in pairs]
+        pairs = zip(self.x.unbind(), self.g.unbind(), strict=True)
+        return [torch.dot((x @ x.t()).view(-1), (g @ g.t()).view(-1)).clamp_min_(0) for x, g in pairs]
 
 
 class Weight(nn.Parameter):

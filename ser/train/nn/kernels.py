@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ROWS = 32  # most of a batch
-INPUTS, COLUMNS, VECTORS = 4, 2, 2  # K of a weight is a multiple of 4, or for `backward` 2, and N of 2 registers
+INPUTS, VECTORS = 4, 2  # K of a weight is a multiple of the one, N of as many registers
 LLVM = 20  # the first version whose language is as it is written here
 SETTING = os.environ.get("SER_KERNELS", "")
 
@@ -147,13 +147,6 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
     compiled = build(x.shape[1], width())
     for addresses in zip(*map(_each, (x, g, weight, mean, square)), strict=True):
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
-
-
-def gram(x: Tensor) -> list[Tensor]:
-    """x x^T of each run, `(runs, rows, N)` -> `(rows, rows)` each."""
-    if x.shape[1] % COLUMNS or x.shape[2] % width():
-        return [rows @ rows.t() for rows in x]
-    return list(backward(x, x).unbind())
 
 
 def drops(x: Tensor) -> bool:
