@@ -63,7 +63,7 @@ def keep_memory() -> None:
     """Let this process keep the memory that tensors free, for the next ones; where the C library can be told so (glibc).
 
     By default blocks of some megabytes go back to the system at every free, and come back page by page: on a small virtual
-    machine a fifth of a training step. At most 1 GiB is kept.
+    machine a fifth of a training step. Where sizes vary, as of batches of recordings, twice what a step needs may be kept.
     """
     try:
         library = ctypes.CDLL(None)
