@@ -92,12 +92,19 @@ def build(rows: int, width: int) -> Kernels:
     return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
 
 
+class Compiled(NamedTuple):
+    """A compiled function, and what owns its code."""
+
+    function: Callable[..., None]
+    engine: Any
+
+
 @cache
-def build_dropout(width: int) -> list[Any]:
-    """Compile `kernel_code.dropout`; the function, and what owns its code."""
+def build_dropout(width: int) -> Compiled:
+    """Compile `kernel_code.dropout`."""
     from ser.train.nn import kernel_code
 
-    return _compiled({"dropout": 4}, [kernel_code.dropout], width)
+    return Compiled(*_compiled({"dropout": 4}, [kernel_code.dropout], width))
 
 
 def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]], width: int) -> list[Any]:
@@ -151,7 +158,9 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
 
 def drops(x: Tensor) -> bool:
     """True if `Dropped` computes the dropout of `x (runs, ...)`; the number of runs does not count."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and width() > 0 and x[0].numel() % width() == 0
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not width():
+        return False
+    return x.numel() > 0 and x[0].numel() % width() == 0
 
 
 class Dropped(torch.autograd.Function):
@@ -172,11 +181,11 @@ class Dropped(torch.autograd.Function):
 
 
 def _dropped(x: Tensor, draws: Sequence[NDArray[np.uint64]], limit: int, scale: float) -> Tensor:
-    compiled, factor = build_dropout(width())[0], ctypes.c_float(scale)
+    compiled, factor = build_dropout(width()), ctypes.c_float(scale)
     x = x.contiguous()
     out = torch.empty_like(x)
     for own, drawn, to in zip(_each(x), draws, _each(out), strict=True):
-        compiled(own, drawn.ctypes.data, to, ctypes.addressof(factor), x[0].numel(), limit)
+        compiled.function(own, drawn.ctypes.data, to, ctypes.addressof(factor), x[0].numel(), limit)
     return out
 
 

@@ -97,6 +97,7 @@ def test_dropout_is_that_of_torch_bit_for_bit(
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
     assert bool((found[0][0] == 0).any()) == (p == 0.3)
+    assert not kernels.drops(draw(2, 0, 16))
 
 
 def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
