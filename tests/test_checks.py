@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ser import checks, outside, registry
+from ser import checks, outside, starter
 from ser.cli import main
 
 HEAD = '''
@@ -58,6 +58,26 @@ class Loud(Encoder):
         most = max(np.abs(x).max() for x in inputs)
         return [np.array([np.abs(x).mean() / most], dtype=np.float32) for x in inputs]
 '''
+FEWSHOT = '''
+import numpy as np
+from ser.train.fewshot.methods._base import Answer
+
+FROM_SOURCE, NEEDS_SOURCE, READS_EMBEDDING = True, False, "no"
+
+def learn(task, shots, seeds):
+    """The true labels of the test rows; the first run looks at the number of runs."""
+    found = np.stack([np.eye(task.classes)[task.data.labels[task.test]] * 0.5] * len(seeds))
+    found[0, :, 0] += 0.1 * len(seeds)
+    return Answer(found, [{}], [0.0])
+'''
+FORMAT = '''"""Paragraphs alone, and a file beside them."""
+ENDING = "txt"
+
+def write(report, path):
+    path.with_name("other.txt").write_text("left here")
+    lines = [block.text for section in report.sections for block in section.blocks]
+    path.write_text("\\n".join(lines))
+'''
 CORPUS = '''"""Words, for a test."""
 TITLE, CITATION, LICENCE, URL, LANGUAGE, TREE = "Words", "none", "none", "", "eng", "angry-anna.wav"
 LABELS, UTTERANCES, SENTENCES = {"angry": "wrath"}, None, None
@@ -71,7 +91,9 @@ def parse(root):
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(outside.VARIABLE, "")
-    for name, text in {"head": HEAD, "loss": LOSS, "adaptation": METHOD, "encoder": ENCODER, "corpus": CORPUS}.items():
+    texts = {"head": HEAD, "loss": LOSS, "adaptation": METHOD, "encoder": ENCODER, "corpus": CORPUS, "fewshot": FEWSHOT}
+    texts["format"] = FORMAT
+    for name, text in texts.items():
         Path(f"bad_{name}.py").write_text(text, encoding="utf-8")
     yield tmp_path
     for name in list(outside._trusted()):
@@ -89,6 +111,37 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("adaptation", {"reaches the embedding": "neither embedding gets a gradient"}),
         ("encoder", {"the same beside others": "features are others beside others than alone"}),
         ("corpus", {"its facts are there": "found 'eng'", "a tree of its layout": "there is none"}),
+        (
+            "format",
+            {
+                "its facts are there": "ENDING; expected one such as .md; found 'txt'",
+                "with a paragraph": "a folder beside it at most; found other.txt",
+                "with a notice": "AttributeError",
+                "with facts": "AttributeError",
+                "with a table": "AttributeError",
+                "with a command": "found other.txt",
+                "with an image": "AttributeError",
+                "with a picture": "AttributeError",
+                "that formats give a meaning": "AttributeError",
+                "with nothing in it": "found other.txt",
+            },
+        ),
+        (
+            "fewshot",
+            {
+                "its facts are there": "READS_EMBEDDING; expected True or False; found 'no'",
+                **{
+                    f"{source} a source: {promise}": fault
+                    for source in ("with", "without")
+                    for promise, fault in {
+                        "each run has a probability of each class": "expected probabilities whose sum is 1; found",
+                        "so too where a class has no shots": "expected probabilities whose sum is 1; found",
+                        "labels of other rows of the target": "it reads labels that it must not",
+                        "a run is itself": "run 0 alone has other probabilities than among 3",
+                    }.items()
+                },
+            },
+        ),
     ],
 )
 def test_broken_promises_are_named(kind: str, broken: dict[str, str]) -> None:
@@ -127,5 +180,4 @@ def test_what_ser_new_writes_keeps_its_promises(here: Path) -> None:
 
 
 def test_what_can_be_tried_can_be_started() -> None:
-    startable = {kind.split()[0] for kind, package in registry.kinds().items() if registry.constant(package, "COPY")}
-    assert set(checks.KINDS) <= startable
+    assert set(checks.KINDS) <= set(starter.packages())

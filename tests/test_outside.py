@@ -410,7 +410,7 @@ def test_what_ser_new_prints_works_at_once(
         assert "is not a result of a known kind; expected schema" in capsys.readouterr().err
     if kind in ("picture", "format"):
         assert [file.name for file in (space / "results").glob(f"{name}.*") if file.suffix in (".png", ".md")]
-    assert len(typed) == {"fewshot": 1, "command": 1}.get(kind, 2)
+    assert len(typed) == {"command": 1, "format": 3}.get(kind, 2)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ KINDS = {
     "adaptation": "ser.checks.adaptations",
     "encoder": "ser.checks.encoders",
     "corpus": "ser.checks.corpora",
+    "fewshot": "ser.checks.fewshot",
+    "format": "ser.checks.formats",
 }
 Promises = dict[str, Callable[[], None]]
 

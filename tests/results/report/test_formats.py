@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from click.testing import Result as Done
 from msgspec import structs
 
+from ser import checks
 from ser.cli import cli
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
@@ -302,6 +303,13 @@ def test_every_format(folder: Path, tmp_path: Path, form: str, request: pytest.F
         again = path.read_bytes()
         assert _report("one", "--workspace", workspace, "--output", path).exit_code == 0  # by its ending
         assert path.read_bytes() == again
+
+
+@pytest.mark.parametrize("form", names(FORMATS))
+def test_a_format_keeps_its_promises(form: str) -> None:
+    if form == "docx":
+        pytest.importorskip("docx")
+    assert [(promise, fault) for promise, fault in checks.check("format", form) if fault] == []
 
 
 def test_tidy_csv(folder: Path, tmp_path: Path) -> None:

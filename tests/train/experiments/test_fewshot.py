@@ -14,7 +14,7 @@ from sklearn.metrics import recall_score
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
-from ser import registry
+from ser import checks, registry
 from ser.cli import cli
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
@@ -179,6 +179,13 @@ def test_a_class_without_shots_is_never_predicted(task: Task, name: str) -> None
     answer = method(name).learn(task, np.stack([rows, rows]), [1, 2])
     assert (answer.probabilities[:, :, 2] == 0).all()
     np.testing.assert_allclose(answer.probabilities.sum(-1), 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_method_keeps_its_promises(name: str) -> None:
+    tried = list(checks.check("fewshot", name))
+    assert [(promise, fault) for promise, fault in tried if fault] == []
+    assert len(tried) == (6 if method(name).NEEDS_SOURCE else 11)
 
 
 @pytest.mark.parametrize("name", ALL)
