@@ -101,7 +101,13 @@ def _line(error: Exception) -> str | None:
             return (
                 f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
             )
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            return f"there cannot be a folder{where}: {error.strerror}. Name another path, or move what is in the way."
+        if error.errno == errno.ENAMETOOLONG:
+            return f"a name is too long{where}. Take a shorter one."
         return f"{error.strerror or error}{where}"
+    if str(error).startswith("Symlink loop from "):  # of `Path.resolve`, before Python 3.13
+        return f"too many levels of symbolic links: {str(error).removeprefix('Symlink loop from ')}. Name another path."
     if not accelerator.is_full(error):
         return None
     if not accelerator.of_gpu(error):

@@ -70,6 +70,10 @@ class ConfigError(SerError):
     """An option, a name or a configuration that does not fit."""
 
 
+class NoResult(ConfigError):
+    """No result has the name that was given."""
+
+
 class CorpusError(SerError):
     """A corpus folder, a table, a label scheme or a protocol that does not fit."""
 

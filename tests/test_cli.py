@@ -304,3 +304,57 @@ def test_a_shell_completes_commands_options_and_names(words: str, found: set[str
 def test_a_shell_gets_its_script(shell: str) -> None:
     done = CliRunner(env={"_SER_COMPLETE": f"{shell}_source"}).invoke(cli, [], prog_name="ser")
     assert f"_SER_COMPLETE={shell}_complete" in done.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "", "--model", "m"],
+        ["predict", "a.wav", "--model", ""],
+        ["fit", "--dataset", ""],
+        ["fit", "--dataset", "d", "--audio", "a", "--head-option", ""],
+        ["results", "show", ""],
+        ["results", "report", "a", ""],
+        ["serve", "--model", "m", "--token", ""],
+    ],
+)
+def test_an_empty_value_is_never_the_current_folder_or_the_default(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert "the value is empty; expected one. Is a variable not set?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["results", "plot", "m", "--kind", ","], "',' lists nothing; expected one value or several"),
+        (["predict", "a.wav", "--model", "m", "--window", "inf"], "'inf' is not a finite number"),
+        (["extract", "--dataset", "d", "--jobs", "9" * 20], "is too large; expected 2147483647 at most"),
+    ],
+)
+def test_lists_of_nothing_and_infinite_numbers_are_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_where_a_folder_would_be_is_said_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    for given in ("file", "file/x"):
+        assert main(["new", "head", "my_head", "--output", str(tmp_path / given)]) in (1, 2)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert "is not a folder" in said or "Name another path, or move what is in the way" in said
+
+
+def test_a_loop_of_links_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert main(["pull", "me/x", "--output", str(tmp_path / "loop")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("ser: ")
+    assert said.count("\n") == 1
+    assert "loop" in said

@@ -295,13 +295,13 @@ def _refuse_cut(path: Path, sound: Any) -> None:
             count = re.search(rb"^sample_count -i (\d+)", file.read(1024), re.MULTILINE)
         declared, there, unit = int(count[1]) if count else 0, int(sound.frames), "samples"
     if there < declared < UNKNOWN_SIZE:
-        raise AudioError(
-            f"{path} is cut short",
-            expected=f"{declared} {unit} of audio",
-            found=there,
-            action=AGAIN,
-            fault="truncated",
-        )
+        raise cut_short(path, declared, there, unit)
+
+
+def cut_short(name: Path | str, declared: int, there: int, unit: str = "bytes") -> AudioError:
+    """The error of a recording that has less audio than its header declares."""
+    expected = f"{declared} {unit} of audio"
+    return AudioError(f"{name} is cut short", expected=expected, found=there, action=AGAIN, fault="truncated")
 
 
 def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | None = None) -> None:

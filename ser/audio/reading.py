@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import Limits, read_frames, read_sound
+from ser.audio.decoding import Limits, cut_short, read_frames, read_sound
 from ser.audio.files import AGAIN, refuse_other_files
 from ser.errors import AudioError
 from ser.files import sha256_of
@@ -83,9 +83,7 @@ def decode(
 
     data, wanted, rate = read_sound(path, take, limits)
     if len(data) < wanted:
-        raise AudioError(
-            f"{path} is cut short", expected=f"{wanted} samples", found=len(data), action=AGAIN, fault="truncated"
-        )
+        raise cut_short(path, wanted, len(data), "samples")
     return to_mono(path, data, channel), rate
 
 
@@ -218,13 +216,21 @@ def bounds(path: Path | str, frames: int, rate: int, start: float | None, end: f
         start, end: s; None is the beginning and the end.
 
     Raises:
-        AudioError: the segment is not in the recording, has no samples, or is longer than `MAX_SECONDS`.
+        AudioError: the segment is reversed, is not in the recording, has no samples, or is longer than `MAX_SECONDS`.
     """
     seconds = frames / rate
     if not frames:
         raise AudioError(f"{path} is empty", expected="samples", found="none", action=AGAIN, fault="empty")
     begin, stop = start or 0.0, seconds if end is None else end
-    if begin < 0 or begin >= seconds or stop > seconds + SEGMENT_SLACK or stop <= begin:
+    if end is not None and end <= begin:
+        raise AudioError(
+            f"the segment {begin:g}-{end:g} s of {path} "
+            + ("is reversed: it ends before it starts" if end < begin else "is empty: it ends where it starts"),
+            expected="an end after the start",
+            action="Check the start and end columns of the table.",
+            fault="segment",
+        )
+    if begin < 0 or begin >= seconds or stop > seconds + SEGMENT_SLACK:
         raise AudioError(
             f"the segment {begin:g}-{stop:g} s is outside of {path}",
             expected=f"times within its {seconds:.3f} s",

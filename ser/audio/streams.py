@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import Limits, open_sound
+from ser.audio.decoding import Limits, cut_short, open_sound
 from ser.errors import AudioError
 
 BLOCK = 1.0  # s that are read of a file at once
@@ -81,10 +81,11 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None, name: str = "-") -> S
             the end of the pipe.
 
     Raises:
-        AudioError: neither a wav nor, where the rate was given, whole samples.
+        AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, a wav that ends before its
+            header says so.
     """
     rate, channels, kind, bits, size = _header(pipe, name) if raw is None else (*raw, "<i2", 16, None)
-    return Stream(name, rate, channels, _samples(pipe, rate, channels, kind, bits, size), live=True)
+    return Stream(name, rate, channels, _samples(pipe, name, rate, channels, kind, bits, size), live=True)
 
 
 def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
@@ -130,16 +131,22 @@ def _format(name: str, content: bytes) -> tuple[int, int, str, int]:
 
 
 def _samples(
-    pipe: BinaryIO, rate: int, channels: int, kind: str, bits: int, size: int | None
+    pipe: BinaryIO, name: str, rate: int, channels: int, kind: str, bits: int, size: int | None
 ) -> Iterator[NDArray[np.float32]]:
-    """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out."""
+    """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out.
+
+    Raises:
+        AudioError: the pipe ends before `size` bytes, all of which that came were given.
+    """
     frame = channels * bits // 8
-    rest, block = b"", max(round(LIVE_BLOCK * rate), 1) * frame
-    while size is None or size > 0:
-        content = _exactly(pipe, block if size is None else min(block, size))
+    rest, block, count = b"", max(round(LIVE_BLOCK * rate), 1) * frame, 0
+    while size is None or count < size:
+        content = _exactly(pipe, block if size is None else min(block, size - count))
         if not content:
+            if size is not None:
+                raise cut_short(name, size, count)
             return
-        size = None if size is None else size - len(content)
+        count += len(content)
         rest += content
         whole = len(rest) // frame * frame
         if whole:

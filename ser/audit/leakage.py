@@ -126,7 +126,7 @@ def _fixed_text(split: SplitTable) -> list[Finding]:
         Finding(
             "fixed-text",
             WARNING,
-            "fixed sentences: the text says nothing of the emotion",
+            "sentences of a fixed set, which say nothing of the emotion",
             sentences,
             None,
             f"{len(split.frame):,} utterances say {sentences} sentences",

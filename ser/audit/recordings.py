@@ -22,7 +22,7 @@ FAULTS = {
     "pointer": ("Git LFS pointers in place of audio", "In the corpus's repository: git lfs install && git lfs pull"),
     "web-page": ("pages of HTML in place of audio", "The download gave a login or error page. " + AGAIN),
     "empty": ("empty files", AGAIN),
-    "truncated": ("truncated files: their header says more than they have", AGAIN),
+    "truncated": ("files that are cut short, whose header says more than they have", AGAIN),
     "undecodable": ("files that cannot be decoded", AGAIN),
     "needs-ffmpeg": ("files that need ffmpeg", "Install ffmpeg: ser doctor says how."),
     "not-finite": (
@@ -30,7 +30,7 @@ FAULTS = {
         "Write these files again from their source, or leave them out.",
     ),
     "scale": (
-        "float audio at the scale of integers: full scale is 1",
+        "files of floats at the scale of integers, where full scale is 1",
         "Divide the samples by 32768 and write the files again.",
     ),
     "cancelling": (
@@ -59,14 +59,16 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
                 Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some_names(bad), action=action)
             )
     tests: list[tuple[str, Severity, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
-        ("silent", ERROR, f"silent: no sample over {SILENCE_PEAK:g} of full scale", lambda m: m.peak < SILENCE_PEAK,
-         lambda m: f"{m.seconds:.1f} s", "They say nothing of any emotion: leave them out of the table."),
-        ("short", ERROR, f"shorter than {SHORTEST} samples at 16 kHz", lambda m: m.seconds * 16000 < SHORTEST,
+        ("silent", ERROR, f"silent utterances, with no sample over {SILENCE_PEAK:g} of full scale",
+         lambda m: m.peak < SILENCE_PEAK, lambda m: f"{m.seconds:.1f} s",
+         "They say nothing of any emotion: leave them out of the table."),
+        ("short", ERROR, f"utterances shorter than {SHORTEST} samples at 16 kHz", lambda m: m.seconds * 16000 < SHORTEST,
          lambda m: f"{1000 * m.seconds:.0f} ms", "No speech encoder takes them: leave them out, or mend start and end."),
-        ("long", WARNING, f"longer than {longest:g} s", lambda m: m.seconds > longest,
+        ("long", WARNING, f"utterances longer than {longest:g} s", lambda m: m.seconds > longest,
          lambda m: f"{m.seconds:.0f} s", "One label for so long? Give start and end, or raise --longest."),
-        ("clipped", WARNING, f"clipped: over {CLIPPED_SHARE:.1%} of the samples", lambda m: m.clipped > CLIPPED_SHARE,
-         lambda m: f"{m.clipped:.1%}", "Loud emotions clip first: a head may learn the distortion. Listen to some."),
+        ("clipped", WARNING, f"utterances with over {CLIPPED_SHARE:.1%} of their samples clipped",
+         lambda m: m.clipped > CLIPPED_SHARE, lambda m: f"{m.clipped:.1%}",
+         "Loud emotions clip first: a head may learn the distortion. Listen to some."),
     ]  # fmt: skip
     for kind, severity, what, test, number, action in tests:
         bad = [f"{i} ({number(m)})" for i, m in zip(ids, measured, strict=True) if not m.fault and test(m)]
@@ -91,7 +93,7 @@ def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
         Finding(
             "sample-rates",
             WARNING if telling else INFO,
-            "several sample rates",
+            "different sample rates",
             len(counts),
             None,
             f"association with the emotion: Cramer's V {strength:.2f}",

@@ -94,6 +94,14 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.params:
+            value = typed.get(str(parameter.name))
+            if (
+                "" in (value if isinstance(value, (list, tuple)) else [value])
+                and parameter.type is not click.UNPROCESSED
+            ):
+                # As a path it would be the current folder, as a name the only one there is: a variable of a shell, perhaps.
+                raise click.BadParameter("the value is empty; expected one. Is a variable not set?", ctx, parameter)
         given = common_option(ctx, "config", typed.get("config"))
         default = Path(common_option(ctx, "workspace", typed.get("workspace")) or ".") / "ser.yaml"
         help_option = self.get_help_option(ctx)

@@ -10,28 +10,48 @@ from click.core import ParameterSource
 
 from ser.commands._types import Items
 from ser.errors import ConfigError
+from ser.outside import is_reference, name_of
 from ser.registry import unknown
 
 COMMON = ("workspace", "config", "part", "quiet", "verbose")
 
 
 def section(path: Path, ctx: click.Context) -> dict[str, Any]:
-    """Read the section of a command; that of a subcommand is in its group's: `results: {list: {sort: UA}}`."""
+    """Read the section of a command; that of a subcommand is in its group's: `results: {list: {sort: UA}}`.
+
+    A command of one's own has a section by its name or by its file, `./mine.py: {...}`, which all other commands pass over.
+    """
     from ser.yaml_file import read_yaml
 
     content = read_yaml(path, "configuration")
-    steps: list[tuple[str, list[str]]] = []
+    steps: list[tuple[str, str, list[str]]] = []
     while ctx.parent is not None:
         assert isinstance(ctx.parent.command, click.Group)
-        steps.insert(0, (ctx.command.name or "", ctx.parent.command.list_commands(ctx.parent)))
+        steps.insert(0, (ctx.command.name or "", ctx.info_name or "", ctx.parent.command.list_commands(ctx.parent)))
         ctx = ctx.parent
-    for name, known in steps:
+    for depth, (name, called, known) in enumerate(steps):
         content = _mapping(path, content)
-        strange = sorted(set(content) - set(known))
+        here = [key for key in content if key == name or (not depth and _same_part(key, called))]
+        if len(here) > 1:
+            raise ConfigError(f"{path.name} has two sections of one command", found=" and ".join(here))
+        strange = sorted(set(content) - set(known) - set(here))
+        strange = [key for key in strange if depth or not _is_own(key, path)]
         if strange:
-            raise unknown(f"section of {path.name}:", strange[0], known)
-        content = content.get(name)
+            error = unknown(f"section of {path.name}:", strange[0], known)
+            error.action = error.action or f"Is it a command of your own? Call it by its file: ./{strange[0]}.py"
+            raise error
+        content = content[here[0]] if here else None
     return _mapping(path, content)
+
+
+def _same_part(key: str, called: str) -> bool:
+    """True for the file or module of a command as another word for the one that was called."""
+    return is_reference(key) and is_reference(called) and name_of(key) == name_of(called)
+
+
+def _is_own(key: str, path: Path) -> bool:
+    """True for the section of a command of one's own: its file or module, or a name whose file is here or beside `path`."""
+    return is_reference(key) or any((folder / f"{key}.py").is_file() for folder in (path.parent, Path()))
 
 
 def _mapping(path: Path, content: Any) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def _type(field: Field[Any]) -> Any:
     if float in kinds:
         return Number(least if above is None else above, below, min_open=above is not None, max_open=True)
     if int in kinds or field.name == "folds":
-        return click.INT if least is None else Whole(least)
+        return click.INT if least is None else Whole(least, largest=2**63 - 1 if "seed" in field.name else 2**31 - 1)
     return click.STRING
 
 
@@ -209,11 +209,13 @@ def _pairs(words: tuple[str, ...]) -> dict[str, Any] | None:
     from ser.train.experiments.search_space import scalar
     from ser.yaml_file import parse_yaml
 
-    pairs = {}
+    pairs: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"--head-option {word}", expected="KEY=VALUE")
+        if key in pairs:
+            raise ConfigError(f"--head-option {key} is given twice", expected="each key once", action="Leave one out.")
         try:
             read = value if "," in value else parse_yaml(value, "")
         except ConfigError:

@@ -25,9 +25,12 @@ class Items(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, list):
             return value
         try:
-            return [self.kind(v.strip()) for v in str(value).split(",") if v.strip()]
+            found = [self.kind(v.strip()) for v in str(value).split(",") if v.strip()]
         except ValueError:
             self.fail(f"{value!r} is not a comma-separated list of {self.kind.__name__} values", param, ctx)
+        if not found and value:  # "" is the default of some
+            self.fail(f"{value!r} lists nothing; expected one value or several with commas between them", param, ctx)
+        return found
 
 
 class Pairs(Items):
@@ -36,7 +39,17 @@ class Pairs(Items):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, dict):
             return value
-        return dict(pair.partition("=")[::2] for pair in super().convert(value, param, ctx))
+        found: dict[str, str] = {}
+        for pair in super().convert(value, param, ctx) or [str(value)]:
+            name, _, meaning = (part.strip() for part in pair.partition("="))
+            if not (name and meaning):
+                self.fail(
+                    f"{pair!r} is not a pair; expected NAME=VALUE, or several with commas between them", param, ctx
+                )
+            if name in found:
+                self.fail(f"{name!r} is there twice; expected each name once", param, ctx)
+            found[name] = meaning
+        return found
 
 
 class Plugin(click.ParamType):  # type: ignore[type-arg]
@@ -81,18 +94,28 @@ class Folder(click.ParamType):  # type: ignore[type-arg]
 
 
 class Whole(click.IntRange):
-    """A whole number within limits."""
+    """A whole number within limits; `largest` is not named in the help: libraries take no larger one."""
 
     name = "whole number"
 
+    def __init__(self, min: int | None = None, max: int | None = None, largest: int = 2**31 - 1) -> None:
+        super().__init__(min, max)
+        self.largest = largest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if found > self.largest:
+            self.fail(f"{value} is too large; expected {self.largest} at most", param, ctx)
+        return found
+
 
 class Number(click.FloatRange):
-    """A number within limits, which `nan` is not."""
+    """A number within limits, which `nan` and `inf` are not."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         found = super().convert(value, param, ctx)
-        if math.isnan(found):
-            self.fail(f"{value!r} is not a number", param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a {'finite ' if math.isinf(found) else ''}number", param, ctx)
         return found

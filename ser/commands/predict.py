@@ -159,7 +159,7 @@ def command(
         if picture is not None:
             from ser.predict.pictures import pictures
 
-            for path in pictures(predictor.head.target, inputs, found, picture):
+            for path in pictures(predictor.head.target, inputs, found, picture, predictor.head.about.scales or {}):
                 session.warn(f"Written: {path}")
         failed = bool((found["error"] != "").any())
     else:

@@ -19,7 +19,9 @@ from ser.commands._types import Folder, Number, Pairs, Whole
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is every one.")
 @click.option("--port", type=Whole(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--max-bytes", type=Whole(min=1), default=32 * 2**20, show_default=True, help="The largest upload.")
+@click.option(
+    "--max-bytes", type=Whole(min=1, largest=2**62), default=32 * 2**20, show_default=True, help="The largest upload."
+)
 @click.option(
     "--max-seconds",
     type=Number(min=0, max=86400, min_open=True),

@@ -197,6 +197,7 @@ def import_features(
     ser store import --dataset talks --turns --rows --train text=t.npy --train lengths=n.npy --train labels=y.npy
     ser store import --dataset iemocap-talks --pickle IEMOCAP_features.pkl
     """
+    from ser.errors import ConfigError
     from ser.features.importing.feature_files import parse
     from ser.features.importing.import_features import import_features as keep
     from ser.features.importing.loading import ImportOptions
@@ -208,6 +209,8 @@ def import_features(
         store if equals else "": name if equals else store
         for store, equals, name in (e.partition("=") for e in encoders)
     }
+    if len(declared) < len(encoders):
+        raise ConfigError("--encoder has one store twice", expected="each store once", found=", ".join(encoders))
     options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared, rating)
     more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
     kept = keep(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]

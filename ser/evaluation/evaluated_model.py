@@ -8,7 +8,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.metadata.targets import ONE_CLASS, Target, parse_target
-from ser.results.records.find import find_summary, verb
+from ser.results.records.find import find_summary, no_model, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import (
@@ -217,7 +217,10 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     """
     if model.endswith(HEAD):
         return _of_head(Path(model))
-    path = find_summary(model, workspace.results)
+    try:
+        path = find_summary(model, workspace.results)
+    except ConfigError as error:
+        raise no_model(model, error, f"an experiment, its record, or the file of a saved head ({HEAD})") from None
     summary = read_record(path)
     if not isinstance(summary, (Summary, FewshotSummary)):
         rows = [row for key in ("variants", "methods", "settings", "cells") if key in summary for row in summary[key]]

@@ -23,6 +23,7 @@ from ser.features.blocks import Block
 from ser.jsonfile import dumps
 from ser.metadata.table import load_table
 from ser.optional import need
+from ser.predict.head_encoders import refuse_unused
 from ser.predict.inputs import SEGMENT, Inputs, check_inputs
 from ser.predict.onnx_head import ENDING, KEY, LENGTHS, WAVEFORM, OnnxFacts, OnnxHead, WaveformFacts, load_onnx
 from ser.predict.predictor import Predictor
@@ -95,6 +96,7 @@ def export_onnx(
     refuse_others(files, heads)
     for head in heads:
         refuse(head)
+    refuse_unused(encoders or {}, [source.name for source in heads[0].inputs])
     predictor, why = _predictor(model, weights, encoders, say)
     graph = FromFeatures(heads, temperatures)
     encoder = predictor.encoders[0] if predictor is not None else None

@@ -177,7 +177,8 @@ def outside_scales(frame: pd.DataFrame, facts: TableFacts, stated: Collection[st
     """Say of which dimensions of a corpus some values lie outside of their scale; they are kept.
 
     Args:
-        stated: dimensions whose scale is the user's own, as of `--rating`: there such values are an error.
+        stated: dimensions whose scale is the user's own, as of `--rating` or of a command of theirs: such values are an
+            error there.
 
     Raises:
         CorpusError: values of one of these lie outside.
@@ -193,7 +194,7 @@ def outside_scales(frame: pd.DataFrame, facts: TableFacts, stated: Collection[st
             count = f"{strange.sum()} of {values.notna().sum()} values"
             if name in stated:
                 raise CorpusError(
-                    f"--rating {name}: {count} lie outside of the scale that it states ({found})",
+                    f"ratings of {name}: {count} lie outside of the scale that is stated for them ({found})",
                     expected=f"values from {span}",
                     found=f"{values.min():g} to {values.max():g}",
                     action="State the ends of the scale that the values have, or correct the values.",
@@ -216,13 +217,29 @@ def _is_scale(scale: object) -> bool:
     return bool(-math.inf < scale["low"] < scale["high"] < math.inf)
 
 
+def one_name(dataset: object) -> str:
+    """Give back the name of one dataset.
+
+    Raises:
+        ConfigError: it is anything else, such as a list of names.
+    """
+    if isinstance(dataset, str):
+        return dataset
+    raise ConfigError(
+        "the name of a dataset",
+        expected="one text, such as 'emodb'",
+        found=repr(dataset)[:80],
+        action="Name one dataset; ser.combine takes several.",
+    )
+
+
 def check_name(dataset: str) -> str:
     """Give back a dataset's name that can be a file's name everywhere.
 
     Raises:
         ConfigError: it cannot.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", dataset):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", one_name(dataset)):
         raise ConfigError(f"{dataset!r} cannot be the name of a dataset", expected="letters, digits, '-', '_' and '.'")
     return dataset
 

@@ -32,6 +32,7 @@ from ser.metadata.schema import (
     check_name,
     check_table_facts,
     columns_of,
+    one_name,
     validate,
 )
 from ser.workspace import Workspace, writing
@@ -249,10 +250,11 @@ def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:
     """The table of a dataset in a workspace.
 
     Raises:
+        ConfigError: it is not one name.
         CorpusError: the workspace has no such table; the message lists those it has.
     """
     space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
-    if dataset not in space.datasets():
+    if one_name(dataset) not in space.datasets():
         raise CorpusError(
             f"there is no table {space.table(dataset)}",
             expected=f"one of {', '.join(space.datasets())}" if space.datasets() else "a table",

@@ -1,6 +1,7 @@
 """The encoders of a saved head: loaded as they were when its features were extracted, or refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,31 @@ def load_encoder(
             found={k: encoder.identity.get(k) for k in differs},
         )
     return encoder
+
+
+def refuse_unused(encoders: Mapping[str, str], stores: Collection[str]) -> None:
+    """Refuse places of encoders that nothing would be read from.
+
+    Args:
+        encoders: store name -> encoder name or folder, as of `Predictor`.
+        stores: those whose features are computed here; none where a graph in ONNX reads the audio itself.
+
+    Raises:
+        ConfigError: a store is none of these.
+    """
+    strange = next((store for store in encoders if store not in stores), None)
+    if strange is None:
+        return
+    if not stores:
+        expected, action = "none, as the graph in ONNX has its own", "Leave --encoders out."
+    else:
+        near = get_close_matches(strange, stores, n=1) or list(stores)
+        expected, action = f"STORE=NAME of a store that it reads: {', '.join(stores)}", f"Did you mean {near[0]}=NAME?"
+    raise ConfigError(
+        f"--encoders {strange}={encoders[strange]} is of no store that the model reads",
+        expected=expected,
+        action=action,
+    )
 
 
 def audio_for(encoder: Encoder, sound: reading.Audio, rate: int, name: str) -> reading.Audio:

@@ -16,7 +16,7 @@ from ser.extract.encoding import Outcome, encode_each
 from ser.extract.plan import batches, by_cost
 from ser.features.blocks import Block
 from ser.files import kind_of
-from ser.predict.head_encoders import audio_for, load_encoder
+from ser.predict.head_encoders import audio_for, load_encoder, refuse_unused
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
 from ser.predict.predictions import LOOKED_AT, Band, scales_note
@@ -46,6 +46,15 @@ def _heads_of(model: Path | str | Sequence[Path | str] | Result) -> Path | str |
     return find_heads(str(model), Workspace().results) if name or there == "a folder" else model
 
 
+def stores_read(model: Path | str | Sequence[Path | str] | Result) -> list[str]:
+    """The stores whose features are computed of new recordings for a model; [] of a graph that reads the audio itself."""
+    first = heads_and_temperatures(_heads_of(model))[0][0]
+    if first.suffix != ENDING:
+        return [source.name for source in stated_facts(first).inputs]
+    head = load_onnx(first)
+    return [] if head.waveform is not None else [source.name for source in head.inputs]
+
+
 class Judge:
     """Heads that `ser fit --save` wrote, and their encoders; arguments and errors are those of `Predictor`."""
 
@@ -60,6 +69,8 @@ class Judge:
     ) -> None:
         self.files, self.temperatures = heads_and_temperatures(_heads_of(model))
         first, moved = self.files[0], encoders or {}
+        if moved:
+            refuse_unused(moved, stores_read(self.files))
         if first.suffix != ENDING:  # a graph has what it needs of its heads
             facts = stated_facts(first)
             need_parts(first, [*outside_parts(facts), *encoder_parts(facts, moved)])

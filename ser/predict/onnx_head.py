@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.encoder import Encoder
 from ser.features.blocks import Block
+from ser.files import kind_of
 from ser.jsonfile import Count, Model, Positive, Word, decode
 from ser.optional import need
 from ser.predict.predictions import NOVELTY
+from ser.results.records.names import ONNX
 from ser.train.checkpoint import SavedHead, Turn, finite_probabilities
 from ser.train.head_file import HeadFacts
 from ser.train.loop.config import Config
 from ser.train.nn.layers import Input
 
-ENDING = ".onnx"
+ENDING = ONNX
 KEY = "ser"  # of the metadata
 WAVEFORM, OUTPUT = "waveform", "probabilities"  # an input's and the output's name
 LENGTHS = ".lengths"  # behind the name of a store of frames: the input with their numbers
@@ -157,6 +159,13 @@ def load_onnx(path: Path) -> OnnxHead:
         ConfigError: it is missing, is not such a model, or has no facts of ser.
         EncoderError: onnxruntime is not installed.
     """
+    if (found := kind_of(path)) != "a file":
+        raise ConfigError(
+            f"cannot read the model {path}",
+            expected="a file that ser export onnx wrote",
+            found=f"{found} there",
+            action=f"Write it with: ser export onnx EXPERIMENT --output {path.name}",
+        )
     need("onnxruntime", "onnx", kind=EncoderError)
     import onnxruntime
 

@@ -1,6 +1,6 @@
 """A recording as a spectrogram, and beside it what a saved head answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from ser.audio.reading import Audio
 from ser.errors import ConfigError
+from ser.metadata.schema import Scale
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import SEGMENT, Inputs
 from ser.predict.predictions import NOVELTY
@@ -34,13 +35,16 @@ def spectrogram(sound: Audio, rate: int) -> tuple[Audio, float, float]:
     return np.asarray(decibels - decibels.max(), np.float32), len(sound) / rate, float(bands[kept][-1])
 
 
-def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> Figure:
+def draw(
+    sound: Audio, rate: int, answer: pd.Series, target: str, name: str, scales: Mapping[str, Scale] | None = None
+) -> Figure:
     """Draw a recording, or the part of it that the answer names, with its answer.
 
     Args:
         sound: `(samples,)`.
         answer: the row of `Predictor.predict`.
         target: the kind of the head's.
+        scales: of dimensions, as far as they are known: the bar of a rating begins at the low end of its scale.
     """
     decibels, seconds, highest = spectrogram(sound, rate)
     named = target != DIMENSIONS
@@ -56,16 +60,19 @@ def draw(sound: Audio, rate: int, answer: pd.Series, target: str, name: str) -> 
     chosen = set(str(answer.get("predicted", "")).split(";"))
     colours = [PALETTE[0] if word in chosen or not named else GREY for word in values]
     places = np.arange(len(values))
-    right.barh(places, list(values.values()), color=colours)
+    known = [(scales or {}).get(word) for word in values]
+    ends = [(0.0, 1.0) if named else (k["low"], k["high"]) if k else (0.0, np.inf) for k in known]
+    begins = np.array([low for low, _ in ends])
+    right.barh(places, np.array(list(values.values())) - begins, left=begins, color=colours)
     right.set_yticks(places, [printable(word) for word in values])
     right.invert_yaxis()
     right.margins(x=0.22)
-    if named:
-        right.set(xlim=(0, 1.22), xticks=[0, 0.5, 1])
-    for place, value in zip(places, values.values(), strict=True):
-        right.annotate(
-            f"{value:.2f}", (max(value, 0), place), (3, 0), textcoords="offset points", va="center", fontsize=8
-        )
+    low, high = begins.min(initial=np.inf), max((high for _, high in ends), default=np.inf)
+    if np.isfinite(high):
+        right.set(xlim=(low, high + 0.22 * (high - low)), xticks=[low, (low + high) / 2, high])
+    for place, value, (begin, end) in zip(places, values.values(), ends, strict=True):
+        at = (min(max(value, begin), end), place)
+        right.annotate(f"{value:.2f}", at, (3, 0), textcoords="offset points", va="center", fontsize=8)
     right.set_xlabel("probability" if named else "rating")
     right.spines[["top", "right"]].set_visible(False)
     said = f": {printable(str(answer['predicted'])) or 'no answer'}" if named else ""
@@ -83,11 +90,13 @@ def _is_value(column: str, answer: pd.Series, named: bool) -> bool:
     return column.startswith("p_") if named else column not in places and pd.notna(answer[column])
 
 
-def pictures(target: str, inputs: Inputs, found: pd.DataFrame, folder: Path) -> Iterator[Path]:
+def pictures(
+    target: str, inputs: Inputs, found: pd.DataFrame, folder: Path, scales: Mapping[str, Scale] | None = None
+) -> Iterator[Path]:
     """Draw each recording that has an answer, and give each file as it is written.
 
     Args:
-        target: the kind of the head's.
+        target, scales: of the head, as of `draw`.
         found: the answer to the inputs.
 
     Raises:
@@ -103,5 +112,5 @@ def pictures(target: str, inputs: Inputs, found: pd.DataFrame, folder: Path) -> 
         taken[stem] = taken.get(stem, 0) + 1
         path = folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png")
         sound, rate = recording.decode()
-        save(draw(sound, rate, row, target, recording.name), path)
+        save(draw(sound, rate, row, target, recording.name, scales), path)
         yield path

@@ -15,6 +15,7 @@ from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
+from ser.results.blocks import Table
 from ser.train.head_file import KNOWN, AudioForm
 
 if TYPE_CHECKING:
@@ -335,17 +336,23 @@ def rows_of(found: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _cell(value: Any) -> str:
+    """A value of a table on the terminal; "" for one that is not known."""
+    return "" if pd.isna(value) else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def as_text(found: pd.DataFrame, form: str) -> str:
     """Write predictions as text: `table` (rounded), `csv`, or `jsonl` (as `rows_of`)."""
     if form == "csv":
         return found.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "jsonl":
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows_of(found))
+    from ser.results.report.formats.terminal import table
+
     good = found["error"] == ""
     shown = found[good].drop(columns="error")
-    places = [name for name in ("start", "end", "channel") if name in shown and shown[name].isna().any()]
-    shown = shown.astype(dict.fromkeys(places, object)).fillna(dict.fromkeys(places, ""))
-    lines = [shown.to_string(index=False, float_format=lambda v: f"{v:.3f}")] if len(shown) else []
+    cells = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    lines = [table(Table("", list(shown), cells), None)] if cells else []
     for row, name, error in found[~good].reset_index()[["index", found.columns[0], "error"]].itertuples(index=False):
         lines.append(error if name and name in error else f"{name or f'row {row + 1}'}: {error}")
     return "\n".join(lines)

@@ -109,7 +109,7 @@ class Predictor(Judge):
         row = self.predict([recording], None if text is None else [text]).iloc[0]
         if row["error"]:
             raise AudioError(str(row["error"]))
-        return draw(sound, rate, row, self.head.target, one.name)
+        return draw(sound, rate, row, self.head.target, one.name, self.head.about.scales or {})
 
     def timeline(
         self,

@@ -23,7 +23,7 @@ EXPECTED = "a path, a pair (samples, rate in Hz), the bytes of a file, or a file
 ADVICE = {
     "missing": None,
     "too-long": "Cut it into utterances, or follow it over time: --window 4.",
-    "segment": None,
+    "segment": "Check its start and end.",
     "cancelling": "Take one of its channels: --channels 0, or the column channel of a list.",
     "not-finite": "Write it again from its source.",
 }

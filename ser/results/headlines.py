@@ -9,8 +9,7 @@ from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.jsonfile import Count, decode, read_limited
-from ser.metadata.targets import TARGETS
-from ser.registry import names
+from ser.metadata.targets import has_classes
 from ser.results.records.find import dataset_of, stores_of, verb, word_of
 from ser.results.records.kinds import beginning_of
 from ser.results.records.model import Amount
@@ -158,7 +157,7 @@ def _line(
         command=verb(record.command),
         dataset=dataset_of(record),
         head=word_of(record, "head"),
-        scheme=word_of(record, "scheme") if target.split(",")[0] in names(TARGETS) else "",
+        scheme=word_of(record, "scheme") if has_classes(target) else "",
         target=target,
         protocol=word_of(record, "protocol"),
         runs=runs,

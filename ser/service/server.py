@@ -12,6 +12,8 @@ import numpy as np
 
 from ser.errors import ConfigError
 from ser.optional import absent
+from ser.predict.head_encoders import refuse_unused
+from ser.predict.judge import stores_read
 from ser.predict.predictor import Predictor
 from ser.predict.speech import RATE, SpeechDetector
 from ser.predict.turns import WINDOW, Diarizer
@@ -56,19 +58,22 @@ def load_predictors(
     Args:
         models: experiments or files of heads, as of `ser predict --model`.
         results: the folder of the experiments.
-        weights, device, encoders, say: as of `Predictor`.
+        weights, device, say: as of `Predictor`.
+        encoders: likewise; each is of a store that one of the models reads at least.
 
     Returns:
         The heads by name: of an experiment its own, of a file `EXPERIMENT/FILE`, in the current folder `FILE`.
 
     Raises:
-        ConfigError: there is no such head, or it is named twice.
+        ConfigError: there is no such head, or it is named twice; or no head reads a store of `encoders`.
     """
     found: dict[str, Predictor] = {}
-    for model in models:
-        predictor = Predictor(
-            find_heads(model, results), weights=weights, device=device, encoders=dict(encoders), say=say
-        )
+    heads = [find_heads(model, results) for model in models]
+    read = [stores_read(files) if encoders else [] for files in heads]
+    refuse_unused(encoders, [store for stores in read for store in stores])
+    for model, files, stores in zip(models, heads, read, strict=True):
+        moved = {store: name for store, name in encoders.items() if store in stores}
+        predictor = Predictor(files, weights=weights, device=device, encoders=moved, say=say)
         first = predictor.files[0]
         own, folder = first.name.removesuffix(".safetensors"), first.parent
         if not Path(model).is_file() or model.endswith(".json"):

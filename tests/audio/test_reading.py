@@ -88,11 +88,18 @@ def test_segments_are_the_samples_between_the_times(tmp_path: Path) -> None:
     np.testing.assert_array_equal(audio.load(path, RATE, start=0.5, end=1.02), tone(1)[8000:])
 
 
-@pytest.mark.parametrize(
-    "segment", [{"start": 1.0}, {"start": 0.5, "end": 1.2}, {"start": 0.6, "end": 0.5}, {"start": -0.1}]
-)
+@pytest.mark.parametrize("segment", [{"start": 1.0}, {"start": 0.5, "end": 1.2}, {"start": -0.1}])
 def test_segments_outside_of_the_file(tmp_path: Path, segment: dict[str, float]) -> None:
     refused(written(tmp_path / "a.wav", tone(1)), "outside of", "1.000 s", **segment)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [(0.6, 0.5, "is reversed: it ends before it starts"), (7, 5, "is reversed"), (0.5, 0.5, "is empty: it ends where")],
+)
+def test_reversed_and_empty_segments_are_called_so(tmp_path: Path, start: float, end: float, words: str) -> None:
+    path = written(tmp_path / "a.wav", tone(1))
+    refused(path, f"the segment {start:g}-{end:g} s of {path} {words}", "an end after the start", start=start, end=end)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ser
+from ser import outside
 from ser.cli import main
 
 
@@ -61,6 +62,51 @@ def test_patience_no_is_not_zero(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "ser.yaml").write_text("fit: {patience: no}")
     assert main(["fit", "--workspace", str(tmp_path)]) == 1
     assert "patience of fit; expected a whole number" in capsys.readouterr().err
+
+
+OWN = '''
+import click
+from ser.commands._base import Command, Session
+
+@click.command("my_command", cls=Command)
+@click.option("--word", default="none")
+def command(session: Session, word: str) -> None:
+    """Say a word."""
+    click.echo(word)
+'''
+
+
+@pytest.mark.parametrize("key", ["my_command", "./my_command.py", "my_command.py"])
+def test_a_section_of_one_s_own_command_is_read_by_it_and_passed_over_by_others(
+    tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(outside.VARIABLE, "")
+    (tmp_path / "my_command.py").write_text(OWN)
+    (tmp_path / "ser.yaml").write_text(f"{key}: {{word: hello}}\nresults: {{list: {{json: true}}}}")
+    assert main(["results", "list"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+    assert main(["./my_command.py"]) == 0
+    assert capsys.readouterr().out == "hello\n"
+    assert main(["./my_command.py", "--word", "bye"]) == 0
+    assert capsys.readouterr().out == "bye\n"
+    (tmp_path / "ser.yaml").write_text(f"{key}: {{wrd: hello}}")
+    assert main(["./my_command.py"]) == 1
+    assert "unknown option of my_command in ser.yaml: 'wrd'" in capsys.readouterr().err
+
+
+def test_a_section_that_is_of_no_command_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(outside.VARIABLE, "")
+    (tmp_path / "ser.yaml").write_text("whatever: {word: hello}")
+    assert main(["results", "list"]) == 1
+    assert "Is it a command of your own? Call it by its file: ./whatever.py" in capsys.readouterr().err
+    (tmp_path / "my_command.py").write_text(OWN)
+    (tmp_path / "ser.yaml").write_text("my_command: {word: a}\n./my_command.py: {word: b}")
+    assert main(["./my_command.py"]) == 1
+    assert "two sections of one command; found my_command and ./my_command.py" in capsys.readouterr().err
 
 
 def test_one_option_in_two_spellings_is_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

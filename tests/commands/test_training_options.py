@@ -42,7 +42,7 @@ def test_devices(tmp_path: Path, fitted: list[dict[str, Any]], device: str) -> N
     assert fitted[0]["device"] == device
 
 
-@pytest.mark.parametrize("device", ["foo", "cuda:", "cuda:x", ""])
+@pytest.mark.parametrize("device", ["foo", "cuda:", "cuda:x", " "])
 def test_an_unknown_device_is_refused_in_one_line(
     tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], device: str
 ) -> None:
@@ -91,6 +91,8 @@ def test_a_head_option_that_is_no_value_is_refused_in_one_line(
 ) -> None:
     assert run(tmp_path, "--head-option", "hidden=[") == 1
     assert capsys.readouterr().err.startswith("ser: --head-option hidden=[; expected KEY=VALUE")
+    assert run(tmp_path, "--head-option", "hidden=8", "--head-option", "hidden=9") == 1
+    assert capsys.readouterr().err.startswith("ser: --head-option hidden is given twice; expected each key once")
     assert fitted == []
 
 

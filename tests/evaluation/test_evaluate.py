@@ -409,7 +409,7 @@ def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
         ("whole", {"tta": True}, "ser extract --dataset a --audio toy --views"),
         ("bare", {"novelty": ["c"]}, "needs the saved heads"),
         ("bare", {"dataset": "b"}, "needs the saved heads"),
-        ("nothing", {}, "unknown result"),
+        ("nothing", {}, "there is no model nothing; expected an experiment, its record"),
         ("whole", {"output": Path("x.txt")}, "ends in .json"),
     ],
 )

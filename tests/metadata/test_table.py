@@ -182,6 +182,12 @@ def test_a_dimension_of_the_sidecar_is_a_column_of_the_table(tmp_path: Path) -> 
     assert again.dimensions == scales
     assert again.has("sentiment")
     assert outside_scales(again.frame, again.facts) == ["arousal: 1 of 1 values outside of 1 to 7 (u1: 7.5)"]
+    with pytest.raises(CorpusError) as caught:  # of --rating, or of a command of one's own
+        outside_scales(again.frame, again.facts, stated=("arousal",))
+    assert str(caught.value).startswith(
+        "ratings of arousal: 1 of 1 values lie outside of the scale that is stated for them (u1: 7.5); expected values from 1 "
+        "to 7; found 7.5 to 7.5"
+    )
     with pytest.raises(CorpusError, match=r"unknown column 'sentiment'.*dimensions"):
         make_table(rows, "mine")
 
@@ -252,6 +258,11 @@ def test_load_table_lists_what_there_is(tmp_path: Path) -> None:
         load_table("mine", tmp_path)
     write_table(table(), Workspace(tmp_path))
     assert load_table("mine", tmp_path).ids == ["u1"]
+    for wrong in (["mine"], None, Path("mine")):
+        with pytest.raises(
+            ConfigError, match=r"the name of a dataset; expected one text, .* found .* Name one dataset"
+        ):
+            load_table(wrong, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(CorpusError, match="expected one of mine"):
         load_table("other", tmp_path)
 

@@ -108,6 +108,55 @@ def good(trained: Path) -> Path:
     return sorted((trained / "corpus" / "AudioWAV").glob("*.wav"))[0]
 
 
+def test_an_encoder_that_the_head_does_not_use_is_refused(
+    model: Path, good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"--encoders mfcc=DIR is of no store .* expected STORE=NAME .*mfcc\.utterance"
+    ):
+        ser.Predictor(model, encoders={"mfcc": "DIR"})
+    assert len(ser.Predictor(model, encoders={"mfcc.utterance": "mfcc"}).predict(good)) == 1
+    for given, words in (
+        ("WRONG=DIR", "is of no store that the model reads"),
+        ("mfcc.utterance", "'mfcc.utterance' is not a pair; expected NAME=VALUE"),
+        ("mfcc.utterance=", "is not a pair"),
+        ("=", "is not a pair"),
+        ("", "the value is empty"),
+        ("a=b,a=c", "'a' is there twice"),
+    ):
+        assert main(["predict", str(good), "--model", str(model), "--encoders", given]) in (1, 2)
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothing", ["there is no model nothing", "expected an experiment of ser fit --save", "ser results list"]),
+        ("anna/emotions", ["there is no model anna/emotions", "fetch it first: ser pull anna/emotions"]),
+        ("results/nothing", ["there is no model results/nothing"]),
+        (
+            "m.onnx",
+            ["cannot read the model m.onnx", "found nothing there", "ser export onnx EXPERIMENT --output m.onnx"],
+        ),
+        ("m.safetensors", ["cannot read the head m.safetensors", "No such file"]),
+    ],
+)
+def test_a_model_that_is_not_there_is_said_with_where_to_get_one(
+    trained: Path,
+    good: Path,
+    name: str,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(trained)
+    for command in ("predict", "serve"):
+        assert main([command, *([str(good)] if command == "predict" else []), "--model", name]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert [word for word in words if word not in said] == [], said
+        assert ("ser pull" in said) == (name == "anna/emotions")
+
+
 def test_samples_bytes_and_open_files_are_predicted_as_their_file(model: Path, good: Path) -> None:
     samples, rate = soundfile.read(good, dtype="float32")
     whole = np.round(samples.astype(np.float64) * 2**15).astype(np.int16)
@@ -445,6 +494,19 @@ def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None
     assert title == "a.wav: joy, valence 2.50"
 
 
+def test_bars_of_ratings_begin_at_the_low_end_of_their_scale() -> None:
+    answer = pd.Series({"file": "a.wav", "error": "", "valence": 2.0, "arousal": 7.4, "novelty": 0.5})
+    five, seven = {"low": 1.0, "high": 5.0}, {"low": 1.0, "high": 7.0}
+    sound = np.ones(16000, np.float32)
+    right = draw(sound, 16000, answer, "dimensions", "a.wav", {"valence": five, "arousal": seven}).axes[1]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in right.patches] == [(1, 2), (1, pytest.approx(7.4))]
+    assert right.get_xlim() == pytest.approx((1, 7 + 0.22 * 6))
+    assert list(right.get_xticks()) == [1, 4, 7]
+    assert [text.xy[0] for text in right.texts] == [2, 7]  # a rating beyond its scale is written at its end
+    unknown = draw(sound, 16000, answer, "dimensions", "a.wav").axes[1]
+    assert unknown.get_xlim()[0] == 0
+
+
 def test_a_picture_of_a_part_says_which() -> None:
     answer = pd.Series({"file": "a.wav", "start": 11.5, "end": 12.5, "channel": 1, "predicted": "joy", "p_joy": 1.0})
     figure = draw(np.ones(16000, np.float32), 16000, answer, "emotion", "a.wav")
@@ -452,10 +514,28 @@ def test_a_picture_of_a_part_says_which() -> None:
     assert figure.axes[0].get_xlim() == (11.5, 12.5)
 
 
+def test_words_of_a_table_stand_at_the_left() -> None:
+    found = pd.DataFrame(
+        {
+            "file": ["a.wav", "longer.wav"],
+            "predicted": ["anger", "joy"],
+            "probability": [1, 0.5],
+            "error": "",
+            "p_joy": [0, 0.5],
+        }
+    )
+    assert as_text(found, "table").splitlines() == [
+        "file        predicted  probability  p_joy",
+        "----------  ---------  -----------  -----",
+        "a.wav       anger            1.000  0.000",
+        "longer.wav  joy              0.500  0.500",
+    ]
+
+
 def test_empty_places_are_empty_in_a_table() -> None:
     found = pd.DataFrame({"file": ["a", "b"], "start": [1.0, None], "error": ""})
     found["channel"] = pd.array([None, 1], dtype="Int64")
-    assert [line.split() for line in as_text(found, "table").splitlines()[1:]] == [["a", "1.000"], ["b", "1"]]
+    assert [line.split() for line in as_text(found, "table").splitlines()[2:]] == [["a", "1.000"], ["b", "1"]]
 
 
 def test_a_tone_is_where_it_sounds_in_the_spectrogram() -> None:

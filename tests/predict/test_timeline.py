@@ -204,6 +204,21 @@ def test_a_wav_on_a_pipe_is_what_its_file_is(tmp_path: Path, subtype: str, size:
         np.testing.assert_array_equal(np.concatenate(list(stream.blocks)), np.concatenate(list(file.blocks)))
 
 
+def test_a_wav_on_a_pipe_that_is_cut_is_said_after_what_came(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((3000, 2), 0.5), RATE, subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()[:-4001]
+    heard: list[int] = []
+    blocks = (heard.append(len(block)) for block in open_pipe(io.BytesIO(content), None).blocks)
+    with pytest.raises(
+        AudioError, match=r"- is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"
+    ):
+        list(blocks)
+    assert sum(heard) == 7999 // 4
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(AudioError, match=r"is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"):
+        open_file(tmp_path / "a.wav").__enter__()
+
+
 def test_raw_samples_on_a_pipe() -> None:
     samples = np.array([[0, -32768], [16384, 32767]], dtype="<i2")
     stream = open_pipe(io.BytesIO(samples.tobytes() + b"\1"), (16000, 2))
@@ -249,6 +264,19 @@ def test_the_command_reads_standard_input(
         assert found == [pytest.approx({k: v for k, v in row.items() if k != "file"}, abs=1e-6) for row in file]
 
 
+def test_the_command_says_that_standard_input_is_cut(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (trained / "call.wav").read_bytes()[:-64000]  # of two channels of 16 bits at 16 kHz: 1 s
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    model = ["--model", str(_model(trained)), "--window", "2", "--hop", "0.5", "--format", "jsonl", "--channels", "1"]
+    assert main(["predict", "-", *model]) == 3
+    *rows, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert last["error"].startswith("- is cut short; expected 512000 bytes of audio; found 448000.")
+    assert "predicted" not in last
+    assert max(row["end"] for row in rows) == 7
+
+
 def _raw(root: Path) -> bytes:
     content: bytes = soundfile.read(root / "call.wav", dtype="int16")[0].astype("<i2").tobytes()
     return content
@@ -256,13 +284,16 @@ def _raw(root: Path) -> bytes:
 
 def test_a_list_names_segments_and_channels(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = trained / "list.csv"
-    path.write_text("file,start,end,channel\ncall.wav,0,2,0\ncall.wav,5,,1\ncall.wav,9,10,\ncall.wav,0,1,7\n")
+    path.write_text(
+        "file,start,end,channel\ncall.wav,0,2,0\ncall.wav,5,,1\ncall.wav,9,10,\ncall.wav,0,1,7\ncall.wav,5,3,\n"
+    )
     assert main(["predict", "--list", str(path), "--model", str(_model(trained)), "--format", "jsonl"]) == 3
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [r.get("channel") for r in rows] == [0, 1, None, 7]
+    assert [r.get("channel") for r in rows] == [0, 1, None, 7, None]
     assert rows[1].get("end") is None
     assert "is outside of" in rows[2]["error"]
     assert "no channel 7" in rows[3]["error"]
+    assert "is reversed: it ends before it starts; expected an end after the start. Check its start" in rows[4]["error"]
     path.write_text("file,start\ncall.wav,soon\n")
     assert main(["predict", "--list", str(path), "--model", str(_model(trained))]) == 1
     assert "the start of row 1; expected seconds, 0 or more" in capsys.readouterr().err

@@ -79,6 +79,11 @@ def test_every_number_of_a_comparison(folder: Path) -> None:
         assert row["n"] == 12
 
 
+def test_an_amount_of_results_that_are_not_few_shot_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--at 10% is an amount of target data, and none .* Leave --at out"):
+        compare_results(["good", "poor"], folder, at="10%")
+
+
 def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

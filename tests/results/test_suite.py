@@ -49,3 +49,5 @@ def test_limits_are_read_and_each_default_has_its_reason() -> None:
     for word in ("gsm=0.1", "gender", "gender=-0.1", "gender=2", "gender=nan"):
         with pytest.raises(ConfigError, match="--limit"):
             read_limits([word], [])
+    with pytest.raises(ConfigError, match="--limit speaker is given twice; expected each name once"):
+        read_limits(["speaker=0.1", "speaker=0.2"], [])

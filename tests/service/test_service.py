@@ -627,6 +627,10 @@ def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor, monk
     assert [name.partition(".")[0] for name in found] == ["mine", "mine/run-000"]
     with pytest.raises(ConfigError, match="twice"):
         load_predictors(["mine", "mine"], *load)
+    wrong, moved = {"WRONG": "DIR"}, {"mfcc.utterance": "mfcc"}
+    with pytest.raises(ConfigError, match=r"--encoders WRONG=DIR is of no store .* of a store that it reads: mfcc"):
+        load_predictors(["mine"], workspace / "results", None, "cpu", wrong, lambda _: None)
+    assert len(load_predictors(["mine"], workspace / "results", None, "cpu", moved, lambda _: None)) == 1
     monkeypatch.chdir(workspace / "results" / "mine")
     here = next(Path().glob("*.safetensors"))
     assert list(load_predictors([str(here)], *load)) == [here.stem]

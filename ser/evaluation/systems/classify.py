@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ser.evaluation.systems.answers import Answers
+from ser.evaluation.systems.label_map import unused_labels
 from ser.evaluation.systems.recording import ERROR, RecordOptions, System, write_answers
 from ser.extract.classifiers import load_classifier
 from ser.extract.extraction import extract
@@ -92,4 +93,6 @@ def classify(
     )
     system = System("classify", loaded.name.removesuffix(CLASSES), {"model": loaded.identity["model"]}, ())
     result, _ = write_answers(answers, data, system, options, space, loaded.name)
+    for remark in unused_labels(labels or {}, answers.words):
+        say(remark)
     return result, report

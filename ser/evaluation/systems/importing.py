@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ser.evaluation.systems.answers import read_answers
+from ser.evaluation.systems.label_map import unused_labels
 from ser.evaluation.systems.recording import ERROR, RecordOptions, System, write_answers
 from ser.features.tensors import load_labels
 from ser.files import read_bytes
@@ -78,7 +79,8 @@ def import_predictions(
     )
     known = System("import", name, facts, [unknown, *seen])
     result, unused = write_answers(answers, data, known, options, space, str(path))
-    remarks = [f"not used: {number} predictions {reason}" for reason, number in unused.items()]
+    remarks = unused_labels(labels or {}, answers.words)
+    remarks += [f"not used: {number} predictions {reason}" for reason, number in unused.items()]
     if answers.unused:
         remarks.append(f"columns that are not read: {', '.join(answers.unused)}")
     return result, remarks

@@ -45,6 +45,16 @@ def read_map(given: Sequence[str]) -> dict[str, str | None]:
     return found
 
 
+def unused_labels(given: Mapping[str, str | None], words: Sequence[str]) -> list[str]:
+    """A remark on labels of a stated map that the system does not have, which change nothing; [] where there are none.
+
+    >>> unused_labels({"calmnes": "calm", "happy": "happiness"}, ["calmness", "happy"])
+    ["not used of --map: 'calmnes'; the system has calmness, happy"]
+    """
+    strange = [label for label in given if label not in words]
+    return [f"not used of --map: {few(map(repr, strange))}; the system has {few(words)}"] if strange else []
+
+
 def map_labels(
     words: Sequence[str], scheme: Scheme, classes: Sequence[str], given: Mapping[str, str | None]
 ) -> dict[str, str]:

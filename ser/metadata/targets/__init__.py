@@ -117,6 +117,15 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     return Target(kind, words)
 
 
+def has_classes(text: str | None) -> bool:
+    """True for a target, as a record has it, in which a label scheme has a part: all but dimensions alone. None: one class.
+
+    >>> has_classes(None), has_classes("votes"), has_classes("emotion,arousal"), has_classes("arousal,valence")
+    (True, True, True, False)
+    """
+    return (text or EMOTION).split(",")[0] in registry.names(TARGETS)
+
+
 def in_words(kind: str) -> str:
     """A kind of target as messages name it.
 

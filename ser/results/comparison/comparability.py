@@ -9,9 +9,10 @@ import msgspec
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics.measures import alike, dimensions_beside, measure_of, truth_columns
 from ser.results.records.beside import beside
-from ser.results.records.find import dataset_of, fact_of, find_summary, is_system
+from ser.results.records.find import dataset_of, fact_of, find_summary, is_system, word_of
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value
@@ -80,6 +81,10 @@ def read_members(names: Sequence[str], folder: Path, at: str | None = None) -> l
         found = f"one, {next(iter(summaries)).name}, by {', '.join(names)}" if len(names) > 1 else ", ".join(names)
         raise ConfigError("a comparison needs two results or more", found=found)
     few = [set(_amounts(s)) for _, s in summaries.values() if isinstance(s, FewshotSummary)]
+    if at is not None and not few:
+        raise ConfigError(
+            f"--at {at} is an amount of target data, and none of the results is few-shot", action="Leave --at out."
+        )
     if few and at is None:
         common = set.intersection(*few)
         at = max(common, key=amount_value) if common else None
@@ -254,7 +259,7 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
     facts: dict[str, Callable[[Member], str]] = {
         "another dataset": lambda m: tested_on(m.summary),
         "another target": lambda m: _kind(m.frame),
-        "another label scheme": lambda m: str(fact_of(m.summary, "scheme")),
+        "another label scheme": lambda m: str(scheme_of(m)),
         "another protocol": lambda m: str(fact_of(m.summary, "protocol")),
         f"other {kind if kind in ('dimensions', 'labels') else 'classes'}": lambda m: ", ".join(sorted(m.classes)),
     }
@@ -262,6 +267,11 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
     for what, of in facts.items():
         if len({of(m) for m in members}) > 1:
             raise ConfigError(f"the results are not comparable: {what}", found=_each(members, shown.get(what, of)))
+
+
+def scheme_of(member: Member) -> str | None:
+    """The label scheme of what is compared; None of dimensions, in which none has a part."""
+    return None if _kind(member.frame) == DIMENSIONS else word_of(member.summary, "scheme") or None
 
 
 def _refuse_other_utterances(members: Sequence[Member]) -> None:
@@ -278,8 +288,8 @@ def _refuse_other_utterances(members: Sequence[Member]) -> None:
                 expected="the same test utterances in each fold",
                 found=f"{len(missing)} that only one of them has, or has in another fold: {', '.join(missing[:3])}"
                 f"{', ...' if len(missing) > 3 else ''}",
-                action="Train both with the same protocol, folds and label scheme, on stores of the same utterances, which "
-                "--audio and --text choose.",
+                action=f"Train both with the same protocol{', folds and label scheme' if scheme_of(first) else ' and folds'}, "
+                "on stores of the same utterances, which --audio and --text choose.",
             )
         for column in (*truth_columns(first.frame), "speaker"):
             differs = both[column] != both[f"{column}_other"]

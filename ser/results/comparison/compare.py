@@ -12,7 +12,7 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from ser.errors import ConfigError
-from ser.results.comparison.comparability import Member, pair, read_members, tested_on
+from ser.results.comparison.comparability import Member, pair, read_members, scheme_of, tested_on
 from ser.results.metrics.intervals import metrics_over_runs, unit_counts
 from ser.results.metrics.measures import MEASURES, measure_of
 from ser.results.records.comparison import Compared, Pair, ResultComparison, TestedOn
@@ -93,7 +93,7 @@ def _data(members: Sequence[Member]) -> TestedOn:
     one = first.frame[first.frame["run"] == first.frame["run"].iloc[0]]
     return TestedOn(
         dataset=tested_on(first.summary),
-        scheme=word_of(first.summary, "scheme") or None,
+        scheme=scheme_of(first),
         protocol=word_of(first.summary, "protocol") or None,
         classes=first.classes,
         utterances=len(one),

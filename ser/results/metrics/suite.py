@@ -47,8 +47,12 @@ def read_limits(words: Sequence[str], views: Sequence[str], metric: str = "UA") 
     0.2
     """
     found = dict(LIMITS_OF_CCC if metric == "CCC" else LIMITS)
+    given: set[str] = set()
     for word in words:
         name, _, number = word.partition("=")
+        if name in given:
+            raise ConfigError(f"--limit {name} is given twice", expected="each name once", action="Leave one out.")
+        given.add(name)
         if name not in (*LIMITS, *views):
             raise ConfigError(f"--limit {word}", expected=f"NAME=NUMBER of {', '.join((*LIMITS, *views))}")
         try:

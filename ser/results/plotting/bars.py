@@ -74,7 +74,7 @@ def bars(
     Args:
         rows: their names.
         series: at least one, each with one value per row.
-        label: of the axis from 0 to 1.
+        label: of the axis, from 0 to 1 unless a value lies outside.
         lines: vertical ones, as value, style and name.
         key: colours by what they mean, where the series' `colours` have a meaning.
     """
@@ -82,19 +82,22 @@ def bars(
     figure = Figure(figsize=(5.6, 1.5 + len(rows) * (0.14 + 0.13 * len(series))), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(rows))
+    shown = [v.mean for part in series for v in part.values if v is not None]
+    lowest, highest = min(shown, default=0.0), max(shown, default=0.0)
+    # A CCC may be below 0; an error on the scale of ratings, or a divergence, above 1.
+    ends = (min(0.0, lowest * 1.05), 1.0 if highest <= 1 else highest * 1.05)
     for number, part in enumerate(series):
         at = places + (number - (len(series) - 1) / 2) * height
         colour = BARS[number % len(BARS)]
         means = [0.0 if v is None else v.mean for v in part.values]
         axes.barh(at, means, height * 0.92, color=list(part.colours) or colour, label=part.name or None)
         for y, value in zip(at, part.values, strict=True):
-            _whisker(axes, y, value)
+            _whisker(axes, y, value, ends)
     for place, style, name in lines:
         axes.axvline(place, color="black", linestyle=style, linewidth=1, label=name)
     for colour, name in key:
         axes.barh([0], [0], color=colour, label=name)
-    lowest = min((v.mean for part in series for v in part.values if v is not None), default=0.0)  # a CCC may be below 0
-    axes.set(xlim=(min(0.0, lowest * 1.05), 1), ylim=(len(rows) - 0.4, -0.6), xlabel=_in_lines(label))
+    axes.set(xlim=ends, ylim=(len(rows) - 0.4, -0.6), xlabel=_in_lines(label))
     axes.set_yticks(places, rows)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
@@ -143,9 +146,9 @@ def draw_points(
     axes.margins(x=0.08)
 
 
-def _whisker(axes: Axes, y: float, value: Estimate | None) -> None:
+def _whisker(axes: Axes, y: float, value: Estimate | None, ends: tuple[float, float]) -> None:
     if value is not None and value.ci_95:
-        low, high = (min(1.0, max(min(0.0, value.mean), v)) for v in value.ci_95)
+        low, high = (min(ends[1], max(min(0.0, value.mean), v)) for v in value.ci_95)
         axes.plot([low, high], [y, y], color="black", linewidth=1.4, solid_capstyle="butt")
 
 

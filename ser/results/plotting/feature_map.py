@@ -81,6 +81,13 @@ def plot_store(
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     columns, corpora = words("by", by) or (), words("datasets", datasets) or ()
+    for name, given in (("by", columns), ("datasets", corpora)):
+        if not given:
+            raise ConfigError(f"{name} names nothing", expected="one name or several")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(
+            f"seed = {seed}", expected="a whole number from 0 to 4294967295, which is what the methods take"
+        )
     twice = next((name for name in corpora if corpora.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"{twice} is named twice", expected="each dataset once")

@@ -7,6 +7,7 @@ from ser.errors import ConfigError
 from ser.registry import has, load, names, resolve, summary, unknown
 from ser.results.blocks import Picture, printable
 from ser.results.plotting.style import FORMATS, save
+from ser.results.records.numbers import METRICS, MORE_METRICS
 from ser.results.stored_result import StoredResult
 from ser.results.studies import StudyRecord
 from ser.workspace import writing
@@ -28,12 +29,14 @@ def draw(result: StoredResult, kind: str, metric: str = "UA") -> Picture:
         metric: for the kinds that show one; of a target that does not have it, the one that stands for a result.
 
     Raises:
-        ConfigError: an unknown kind, or one that does not fit the result; the message lists what fits.
+        ConfigError: an unknown kind or metric, or a kind that does not fit the result; the message lists what fits.
     """
     plugin = load(PICTURES, kind)
     if not plugin.fits(result):
         fitting = ", ".join(kinds(result)) or "none of them"
         raise ConfigError(f"{result.path.name} has nothing for a picture of kind {kind}", expected=fitting)
+    if metric not in (*result.metrics, *METRICS, *MORE_METRICS):
+        raise unknown("metric", metric, result.metrics)
     shown = metric if metric in result.metrics else result.metrics[0]
     return Picture(kind, summary(plugin), plugin.draw(result, shown), printable(plugin.words(result, shown)))
 

@@ -1,18 +1,21 @@
 """Find results in their folder, and facts in them. Light."""
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, NoResult
 from ser.files import kind_of
 from ser.jsonfile import plain
-from ser.results.records.names import ALL_ROWS, CONFIG, HEAD
+from ser.results.records.names import ALL_ROWS, CONFIG, HEAD, ONNX
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
 FLAGS = ("--quiet", "--verbose")  # before the command, without a value
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
+MODELS = "an experiment of ser fit --save, the file of a head or of ser export onnx, or a folder of ser export folder"
+_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME
 
 
 def verb(command: str) -> str:
@@ -97,14 +100,14 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     if Path(model).name == CONFIG and kind_of(model) == "a file":
         return [Path(model).parent]
     other = kind_of(model) not in ("nothing", "a folder") and not model.endswith(".json")
-    if model.endswith(HEAD) or other:
+    if model.endswith((HEAD, ONNX)) or other:
         return [Path(model)]
     try:
         of = find_summary(model, folder).with_suffix("")
-    except ConfigError:
+    except ConfigError as error:
         of = Path(model)
         if not of.is_dir():
-            raise
+            raise no_model(model, error, MODELS) from None
         if not any(of.glob(f"*{HEAD}")):
             raise ConfigError(
                 f"the folder {model} holds no model",
@@ -115,6 +118,18 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     if not heads:
         raise ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
     return heads
+
+
+def no_model(model: str, error: ConfigError, expected: str) -> ConfigError:
+    """The error for a name that neither a result nor a file has; where it is like one of the hub, with the way to fetch it."""
+    if not isinstance(error, NoResult):
+        return error
+    on_hub = _HUB.fullmatch(model) and not Path(model).parent.exists()
+    return NoResult(
+        f"there is no model {model}",
+        expected=expected,
+        action=f"If it is on the Hugging Face Hub, fetch it first: ser pull {model}" if on_hub else error.action,
+    )
 
 
 def is_final(head: Path) -> bool:
@@ -142,13 +157,13 @@ def find_summary(name: str, folder: Path) -> Path:
     return folder / f"{fitting[0]}.json"
 
 
-def _no_result(name: str, names: list[str], folder: Path) -> ConfigError:
+def _no_result(name: str, names: list[str], folder: Path) -> NoResult:
     if "/" in name or os.sep in name:
-        return ConfigError(f"there is no {name}", expected="a file or a folder that is there, or the name of a result")
+        return NoResult(f"there is no {name}", expected="a file or a folder that is there, or the name of a result")
     if not names:
-        return ConfigError(f"there are no results in {folder}", action="Train something first: ser fit --help")
+        return NoResult(f"there are no results in {folder}", action="Train something first: ser fit --help")
     near = get_close_matches(name, names, n=3)
-    return ConfigError(
+    return NoResult(
         f"unknown result {name!r}",
         action=f"Did you mean {' or '.join(near)}?" if near else "See them all with: ser results list",
     )

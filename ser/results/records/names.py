@@ -15,6 +15,7 @@ SUMMARY_SCHEMA = "ser.summary/1"
 EVALUATION_SCHEMA = "ser.evaluation/1"
 OUTPUT_EVALUATION_SCHEMA = "ser.output_evaluation/1"
 HEAD = ".safetensors"  # the ending of a saved head
+ONNX = ".onnx"  # that of a model in ONNX
 CONFIG = "config.json"  # of a folder with a model to hand on, see `ser.train.model_folder`
 AMOUNTS = ("percentage", "shots")  # fields of a few-shot run's record; one of them is the amount of target data
 

@@ -6,10 +6,11 @@ from typing import Any
 from msgspec import UNSET
 
 from ser.jsonfile import plain
+from ser.metadata.targets import has_classes
 from ser.results.blocks import Block, Command, Facts, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, date, many
 from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
-from ser.results.records.find import dataset_of, fact_of, is_system
+from ser.results.records.find import dataset_of, fact_of, is_system, word_of
 from ser.results.records.model import AnySummary, Environment, Opening, tested_utterances
 from ser.results.stored_result import StoredResult
 
@@ -44,7 +45,8 @@ def no_stamps(record: Any) -> str:
 def overview(result: StoredResult) -> Facts:
     """Data, configuration, date, code and command of a summary or a study, in a few lines."""
     record: Opening = result.record
-    words = [dataset_of(record), *_named(record, ("learns", *_scheme(record), "protocol"))]
+    scheme = ["scheme"] if has_classes(word_of(record, "learns")) else []
+    words = [dataset_of(record), *_named(record, ("learns", *scheme, "protocol"))]
     rows: FactRows = [("experiment", record.experiment), ("record", result.path.name)]
     if isinstance(record, AnySummary):
         words.append(f"{result.outputs_in_words}, {tested_utterances(result.numbers):g} test utterances per run")
@@ -57,12 +59,6 @@ def overview(result: StoredResult) -> Facts:
     rows.append(("configuration", ", ".join([*_named(record, CONFIG), f"hash {record.config_hash}"])))
     rows += [("code", code_of(record.environment)), ("date", f"{date(record.time.started)} UTC")]
     return Facts("At a glance", [*rows, ("command", record.command)])
-
-
-def _scheme(record: Opening) -> tuple[str, ...]:
-    """The label scheme, where the target is made by it: dimensions are columns of the table."""
-    learned = fact_of(record, "learns")
-    return ("scheme",) if learned in (None, "votes", "labels") else ()
 
 
 def _named(record: Opening, keys: tuple[str, ...]) -> list[str]:

@@ -82,8 +82,11 @@ def _facts(record: ResultComparison) -> list[tuple[str, str]]:
     data = record.data
     outputs = outputs_in_words(len(data.classes), record.compared[0].pooled.names)
     who = "speakers not known" if data.speakers is None else many(data.speakers, "speaker")
+    # Comparisons of earlier versions have a scheme of dimensions too, in which it has no part.
+    scheme = None if "CCC" in record.compared[0].pooled.names else data.scheme
+    named = [f"{what} {name}" for what, name in (("scheme", scheme), ("protocol", data.protocol)) if name]
     return [
-        ("data", f"{data.dataset}, scheme {data.scheme}, protocol {data.protocol}, {outputs}"),
+        ("data", ", ".join([data.dataset, *named, outputs])),
         ("test", f"{data.utterances} utterances, {who}"),
         ("date", f"{date(record.time.started)} UTC"),
         ("command", record.command),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ser.jsonfile import plain
+from ser.metadata.targets import has_classes
 from ser.results.blocks import Block, Command, Facts, Notice, Table, Text
 from ser.results.cells import (
     ABSENT,
@@ -44,7 +45,7 @@ def evaluation_facts(result: StoredResult) -> FactRows:
     heads = f"{many(model.runs, 'run')} of {many(model.folds, 'fold')}, {many(model.heads, 'saved head')}"
     learned = getattr(record, "learns", None)
     words = [data.dataset, f"target {learned}"] if learned else [data.dataset]
-    if learned in (None, "labels"):  # of dimensions alone, the scheme plays no part
+    if has_classes(learned):
         words.append(f"scheme {data.scheme}")
     rows = [
         ("evaluation", record.experiment + (f", at {model.amount}" if model.amount else "")),

@@ -9,7 +9,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ser.errors import ConfigError
 from ser.features.blocks import Block
+from ser.registry import names
+from ser.train.classical.classifier import is_classical
+from ser.train.heads._base import HEADS
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.prediction import predict
@@ -45,6 +49,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: fewer than two classes, or values that are not finite.
+            ConfigError: a head or an option that there is not.
             TrainingError: training diverged.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
@@ -60,6 +65,12 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows, held = train_test_split(rows, test_size=self.validation, stratify=labels, random_state=self.seed)
         else:
             given |= {"selection": "last", "patience": 0}
+        if is_classical(self.head):
+            raise ConfigError(
+                f"head {self.head} is an estimator of scikit-learn already",
+                expected=f"one of {', '.join(names(HEADS))}",
+                action="Take its class itself.",
+            )
         self._config = make_config(self.head, **given)
         resident = Resident([Block("features", "audio", np.ascontiguousarray(X))])
         data = Data(resident, labels.astype(np.int64), len(self.classes_), rows, held)

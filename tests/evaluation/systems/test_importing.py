@@ -196,6 +196,8 @@ def test_a_stated_map_decides_and_names_the_record(toy: Any) -> None:
     assert swapped["config_hash"] != plain["config_hash"] == imported(toy, frame)["config_hash"]
     one, other = predicted(toy, swapped), predicted(toy, plain)
     np.testing.assert_array_equal(one["p_anger"], other["p_happiness"])
+    _, remarks = import_predictions(written(toy, frame), "toy", toy.space, labels={"Hppy": "anger", "ang": "anger"})
+    assert remarks == ["not used of --map: 'Hppy'; the system has ang, Happy, <|NEUTRAL|>, 难过/sad"]
 
 
 def test_a_model_of_the_ledger_is_stamped_by_what_it_has_seen(maker: Any) -> None:

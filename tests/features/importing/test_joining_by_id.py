@@ -254,7 +254,7 @@ def test_a_declaration_of_features_in_another_order(tmp_path: Path, capsys: pyte
     assert "in another order. ser store import --columns" in capsys.readouterr().err
 
 
-def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path) -> None:
+def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("id,label,f0\nu1,sad,1\nu2,angry,2\n")
     words = [f"audio={tmp_path / 'a.csv'}", f"visual={tmp_path / 'a.csv'}"]
     with pytest.raises(ConfigError, match="--encoder x of which store"):
@@ -263,6 +263,9 @@ def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path) -> None:
         make(tmp_path, words[0], encoders={"": ""})
     with pytest.raises(ConfigError, match="unknown store of this import: 'text'"):
         make(tmp_path, *words, encoders={"text": "x"})
+    twice = ["store", "import", "--dataset", "d", "--features", words[0], "--encoder", "x", "--encoder", "y"]
+    assert main([*twice, "--workspace", str(tmp_path)]) == 1
+    assert "--encoder has one store twice; expected each store once; found x, y" in capsys.readouterr().err
 
 
 def test_ids_are_the_same_however_their_accents_are_encoded(tmp_path: Path) -> None:

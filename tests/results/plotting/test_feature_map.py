@@ -113,6 +113,8 @@ def test_umap_is_asked_where_it_is_installed(space: Any, monkeypatch: pytest.Mon
         ({"store": "flat", "by": "valence"}, "no utterance has a value in column valence"),
         ({"store": "flat", "method": "sne"}, "unknown method 'sne'"),
         ({"store": "flat", "limit": 3}, "too few utterances"),
+        ({"store": "flat", "seed": -1}, "seed = -1; expected a whole number from 0 to 4294967295"),
+        ({"store": "flat", "by": []}, "by names nothing; expected one name or several"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(space: Any, options: dict[str, Any], words: str) -> None:

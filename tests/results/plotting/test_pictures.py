@@ -26,6 +26,7 @@ from ser.registry import load, names
 from ser.results.metrics.calibration import ece, reliability
 from ser.results.metrics.spread import SCORES, over_classes, over_groups, reliability_over_runs
 from ser.results.plotting import style
+from ser.results.plotting.bars import Estimate, Series, bars
 from ser.results.plotting.gallery import PICTURES, draw, kinds, plot_into
 from ser.results.plotting.pictures import learning_curves
 from ser.results.records.kinds import model_of
@@ -236,12 +237,20 @@ def test_without_a_title(source: Result, tmp_path: Path) -> None:
         ({"kinds": ["fewshot"]}, "nothing for a picture of kind fewshot; expected confusion, classes"),
         ({"kinds": ["clases"]}, "unknown kind of picture 'clases'.*Did you mean 'classes'"),
         ({"formats": ["jpg"]}, "unknown format 'jpg'; expected one of png, svg, pdf"),
+        ({"metric": "nosuch"}, "unknown metric 'nosuch'; expected one of UA, WA, WF1, Macro_F1"),
         ({"kinds": ["all"], "output": Path("x.png")}, "is one file; expected a folder"),
     ],
 )
 def test_refused(source: Result, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         list(plot_into(source, **options))
+
+
+def test_bars_of_an_error_above_one_are_shown_whole() -> None:
+    high = bars(["a", "b"], [Series("", [Estimate(1.6, (1.2, 2.5)), Estimate(0.4, None)])], "RMSE").axes[0]
+    assert high.get_xlim() == pytest.approx((0, 1.6 * 1.05))
+    usual = bars(["a"], [Series("", [Estimate(0.99, (0.9, 1.1))])], "UA").axes[0]
+    assert usual.get_xlim() == (0, 1)
 
 
 def test_every_plugin_has_its_parts() -> None:

@@ -1,5 +1,7 @@
 """The scikit-learn estimator does what scikit-learn expects, in its own tools."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -22,6 +24,21 @@ def test_it_works_in_a_pipeline_with_groups() -> None:
     np.testing.assert_allclose(fitted.predict_proba(X).sum(1), 1)
     assert set(fitted.predict(X)) == {"anger", "calm", "fear"}
     assert list(fitted.predict(X)) == list(clone(head).fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "words"),
+    [
+        ("nosuch", None, r"unknown head 'nosuch'; expected one of .*linear.*mlp"),
+        ("lineer", None, r"Did you mean 'linear'"),
+        ("sklearn:SVC", None, r"is an estimator of scikit-learn already; expected one of"),
+        ("mlp", {"epoch": 3}, r"'epoch'.*Did you mean 'epochs'"),
+        ("mlp", {"epochs": 0}, r"epochs = 0; expected 1 or more"),
+    ],
+)
+def test_what_there_is_not_is_refused(head: str, options: Any, words: str) -> None:
+    with pytest.raises(ser.SerError, match=words):
+        ser.HeadClassifier(head, options).fit(np.eye(8), np.arange(8) % 2)
 
 
 @pytest.mark.filterwarnings("ignore")

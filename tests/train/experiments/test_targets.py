@@ -25,7 +25,7 @@ from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.stamps import EQUAL_RUNS
-from ser.results.report.compose import compose
+from ser.results.report.compose import compose, text_of
 from ser.results.report.results_list import list_table
 from ser.results.report.summary import summary_sections
 from ser.results.result import Result
@@ -152,6 +152,10 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     assert f"- {EQUAL_RUNS}" in card
     compared = compare_results([mine["experiment"], ridge["experiment"]], rated.space.results)
     assert compared.metric == "CCC"
+    assert compared.data.scheme is None
+    said = text_of(compared, Path("comparison.json"))
+    assert "scheme" not in said
+    assert "protocol" in said
     gap = mine["pooled"]["CCC"]["mean"] - ridge["pooled"]["CCC"]["mean"]
     assert compared.pairs[0].difference == pytest.approx(gap)
     assert compared.pairs[0].p is not None
