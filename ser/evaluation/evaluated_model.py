@@ -220,6 +220,10 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
     try:
         path = find_summary(model, workspace.results)
     except ConfigError as error:
+        if inside := sorted(Path(model).glob(f"*{HEAD}")):
+            raise ConfigError(
+                f"{model} is a folder with {len(inside)} saved heads", expected=f"one of them, such as {inside[0]}"
+            ) from None
         raise no_model(model, error, f"an experiment, its record, or the file of a saved head ({HEAD})") from None
     summary = read_record(path)
     if not isinstance(summary, (Summary, FewshotSummary)):

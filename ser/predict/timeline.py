@@ -299,7 +299,7 @@ class Timeline:
 
     def _smoothed(self, channel: _Channel, end: int, last: bool = False) -> Iterator[TimelineRow]:
         """Take the waiting steps that have all their neighbours, and join each to the open segment."""
-        reach = int(self.options.smooth / self.options.every / 2)  # steps on each side
+        reach = int(min(self.options.smooth / self.options.every / 2, 2**62))  # steps on each side
         while channel.done < len(channel.waiting) and (last or len(channel.waiting) - channel.done > reach):
             here = channel.done
             k, shares, error = channel.waiting[here]

@@ -397,6 +397,14 @@ def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
     np.testing.assert_allclose(found, rows[[f"p_{c}" for c in saved.classes]].to_numpy(), atol=1e-5)
 
 
+def test_a_folder_of_heads_is_called_so(trained: Path) -> None:
+    folder = next(f.parent for f in (trained / "results").rglob("*.safetensors"))
+    with pytest.raises(
+        ConfigError, match=r"is a folder with \d+ saved heads; expected one of them, such as .*safetensors"
+    ):
+        evaluate(f"{folder}/", trained)
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [

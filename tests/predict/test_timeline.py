@@ -155,6 +155,8 @@ def test_silence_is_a_gap_and_the_rest_is_joined() -> None:
 def test_smoothing_is_a_moving_average_over_the_steps_that_were_heard() -> None:
     levels = [0.9, 0.9, 0.3, 0.9, 0.9, 0.1, 0.1, 0.1]
     assert [r.predicted for r in _followed(levels, TimelineOptions(1, hop=1))] == ["loud", "soft", "loud", "soft"]
+    (whole,) = _followed(levels, TimelineOptions(1, hop=1, smooth=1e300))
+    assert (whole.start, whole.end, whole.outputs["p_loud"]) == (0, 8, pytest.approx(np.mean(levels), abs=1e-3))
     rows = _followed(levels, TimelineOptions(1, hop=1, smooth=3))
     assert [(r.start, r.end, r.predicted) for r in rows] == [(0, 5, "loud"), (5, 8, "soft")]
     padded = np.convolve(levels, np.ones(3), "same") / np.convolve(np.ones(8), np.ones(3), "same")
