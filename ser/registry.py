@@ -62,6 +62,10 @@ def resolve(package: str, text: str) -> str:
     Raises:
         ConfigError: the part cannot be imported, is not of this kind, or its name is taken.
     """
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"the name of a {kind(package)}", expected=f"a text: one of {', '.join(names(package))}", found=repr(text)
+        )
     if has(package, text) or not names_part(package, text):
         return text
     known = outside.is_trusted(text)

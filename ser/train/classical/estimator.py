@@ -61,9 +61,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         rows, held = np.arange(len(y)), np.arange(0)
         given = dict(self.options or {})
-        if self.validation:
-            rows, held = train_test_split(rows, test_size=self.validation, stratify=labels, random_state=self.seed)
-        else:
+        if not self.validation:
             given |= {"selection": "last", "patience": 0}
         if is_classical(self.head):
             raise ConfigError(
@@ -72,6 +70,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 action="Take its class itself.",
             )
         self._config = make_config(self.head, **given)
+        if self.validation:
+            rows, held = train_test_split(rows, test_size=self.validation, stratify=labels, random_state=self.seed)
         resident = Resident([Block("features", "audio", np.ascontiguousarray(X))])
         data = Data(resident, labels.astype(np.int64), len(self.classes_), rows, held)
         (trained,) = train(data, self._config, [streams.derive(self.seed, "estimator")])

@@ -235,6 +235,7 @@ def test_without_a_title(source: Result, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"kinds": ["fewshot"]}, "nothing for a picture of kind fewshot; expected confusion, classes"),
+        ({"kinds": [3]}, "the name of a picture; expected a text: one of ablation, .* found 3"),
         ({"kinds": ["clases"]}, "unknown kind of picture 'clases'.*Did you mean 'classes'"),
         ({"formats": ["jpg"]}, "unknown format 'jpg'; expected one of png, svg, pdf"),
         ({"metric": "nosuch"}, "unknown metric 'nosuch'; expected one of UA, WA, WF1, Macro_F1"),
