@@ -17,21 +17,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
+# What is large (torch, pandas, h5py) is imported where it is used: the process that only hands the tests to workers reads this
+# file too.
 from ser import outside, registry
 from ser.cli import main
-from ser.features.stores.layout import Facts, Record
-from ser.features.stores.writer import StoreWriter
-from ser.metadata.table import load_table, make_table, write_table
-from ser.results.records.kinds import _kinds, _schemas
-from ser.synthesis import make_corpus
 from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
 DATA = Path(__file__).parents[1] / "../shared/data"
-torch.set_num_threads(1)
+PACKAGE = Path(__file__).parents[1] / "ser"
 # Where bytecode is not written, each of the many processes that the suite starts compiles the whole package again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -47,17 +43,39 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Modules last until the end, and a test leaves little: at Python's own thresholds collections of garbage take a tenth of the
+# suite's processor time.
+gc.set_threshold(50_000, 20, 20)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
     """Look for no examples in the docstrings of tests, which have none."""
     return [found for found in (yield) if isinstance(found, pytest.Module)]
 
 
+class Examples:
+    """Looks for examples in docstrings only in the files of the package that have some."""
+
+    @staticmethod
+    def pytest_ignore_collect(collection_path: Path) -> bool | None:
+        if collection_path.suffix != ".py" or PACKAGE not in collection_path.parents:
+            return None
+        return None if b">>> " in collection_path.read_bytes() else True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let that hold outside of this folder too."""
+    config.pluginmanager.register(Examples)
+
+
 def pytest_collection_finish() -> None:
-    """Let the collector of garbage pass over what stays to the end: it took a tenth of the suite's processor time."""
+    """Leave what is there now to the end: the collector of garbage passes over it."""
+    import torch
+
+    torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 MADE: dict[tuple[Any, ...], dict[str, bytes]] = {}  # what was asked for -> the files of it, made once a process
@@ -102,6 +120,8 @@ class Maker:
             for e in emotions
             for k in range(each)
         ]
+        from ser.metadata.table import make_table, write_table
+
         path = self.space.table(name)
         key = ("table", name, speakers, each, emotions, repr(facts))
 
@@ -154,6 +174,10 @@ class Maker:
         source: bytes,
         layers: tuple[float, ...],
     ) -> None:
+        from ser.features.stores.layout import Facts, Record
+        from ser.features.stores.writer import StoreWriter
+        from ser.metadata.table import load_table
+
         frame = load_table(dataset, self.space).frame
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{dataset}{name}".encode()).digest()[:4], "little"))
         centres = np.random.default_rng(7).normal(size=(len(EMOTIONS), dim)) * strength
@@ -208,6 +232,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[
 
 def forget_parts() -> None:
     """Let the next use of a part from outside look for it again."""
+    from ser.results.records.kinds import _kinds, _schemas
+
     for cached in (
         outside._entry_points,
         outside.offered,
@@ -261,6 +287,7 @@ def needs_installed(package: str, at_least: int = 0) -> None:
 
 def table_of_speech(root: Path) -> list[str]:
     """Make a corpus of six synthetic speakers and two emotions in a workspace, and its table `mine`; gives its options."""
+    from ser.synthesis import make_corpus
 
     make_corpus(root / "corpus", seed=3, speakers=6, sentences=2, emotions=("ANG", "SAD"))
     common = ["--workspace", str(root), "--quiet"]
