@@ -70,12 +70,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is there now to the end: the collector of garbage passes over it."""
+    """Compute in one thread, and begin with few objects for the collector of garbage."""
     import torch
 
     torch.set_num_threads(1)
+    leave_modules_out()
+
+
+@pytest.hookimpl(trylast=True)  # when the fixtures are gone
+def pytest_runtest_teardown() -> None:
+    """Do so again after a test that was the first to import much, such as transformers."""
+    if len(sys.modules) > modules_left_out + 100:
+        leave_modules_out()
+
+
+modules_left_out = 0
+
+
+def leave_modules_out() -> None:
+    """Let the collector of garbage pass over what is there now: with all modules, a single collection takes half a second."""
+    global modules_left_out
     gc.collect()
     gc.freeze()
+    modules_left_out = len(sys.modules)
 
 
 MADE: dict[tuple[Any, ...], dict[str, bytes]] = {}  # what was asked for -> the files of it, made once a process
