@@ -46,6 +46,8 @@ def dask_cluster(
     """A scheduler and workers, processes that speak TCP: the address, and the processes, the scheduler first."""
     pytest.importorskip("distributed", reason="distributed is not installed")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    # A worker looks at its stack a hundred times a second, for a picture that nobody sees here.
+    environment["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
     address = f"tcp://127.0.0.1:{_port()}"
     common = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     words = ["--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--no-dashboard"]
@@ -68,23 +70,30 @@ def dask_cluster(
             process.wait()
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A cluster with one worker for several tests: the folder that it was started in, and its address."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with dask_cluster(folder) as (address, _):
+        yield folder, address
+
+
 def test_fit_and_evaluation_on_dask_have_the_numbers_of_one_process(
-    maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: tuple[Path, str], maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("toy", "other"):
         maker.table(name)
         maker.store(name, "a")
-    given: dict[str, Any] = {"epochs": 3, "runs": 3, "stack": 1, "protocol": "speaker", "head_options": {"hidden": 8}}
+    given: dict[str, Any] = {"epochs": 2, "runs": 2, "stack": 1, "head_options": {"hidden": 8}}
+    given |= {"protocol": "speaker", "folds": 3}
     alone = fit("toy", maker.space, **given, jobs=1, save=True, output=tmp_path / "alone.json")
-    (tmp_path / "elsewhere").mkdir()
-    with dask_cluster(tmp_path / "elsewhere") as (address, _):
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
-        spread = fit("toy", maker.space, **given, backend="dask", output=tmp_path / "dask.json")
-        names = {"here": {"jobs": 1}, "there": {"backend": "dask"}}
-        found = [
-            evaluate(tmp_path / "alone.json", maker.space, dataset="other", output=tmp_path / f"{name}.json", **workers)
-            for name, workers in names.items()
-        ]
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster[1])
+    spread = fit("toy", maker.space, **given, backend="dask", output=tmp_path / "dask.json")
+    names = {"here": {"jobs": 1}, "there": {"backend": "dask"}}
+    found = [
+        evaluate(tmp_path / "alone.json", maker.space, dataset="other", output=tmp_path / f"{name}.json", **workers)
+        for name, workers in names.items()
+    ]
     assert {**found[1][0], "files": {}, "time": {}} == {**found[0][0], "files": {}, "time": {}}
     here, there = (path.parent / record["files"]["predictions"]["path"] for record, path in found)
     assert here.read_bytes() == there.read_bytes()
@@ -150,23 +159,25 @@ def test_a_token_of_ray_that_the_user_has_is_sent(
     assert os.environ.get("RAY_AUTH_MODE") == expected
 
 
-def test_a_worker_that_lives_on_takes_an_edited_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_lives_on_takes_an_edited_part(
+    cluster: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.test_outside import CORPUS  # not where workers import this module
 
-    files = [tmp_path / "my_words.py", tmp_path / "zz_words" / "__init__.py"]
+    folder, address = cluster
+    files = [folder / "my_words.py", folder / "zz_words" / "__init__.py"]
     files[1].parent.mkdir()
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     units = [("ser.metadata.corpora", name) for name in ("my_words", "zz_words:parse")]
-    with dask_cluster(tmp_path) as (address, _):
-        engine = Engine(backend="dask", address=address, workspace=tmp_path)
-        for edit in ("First", "Second"):
-            source = CORPUS.replace("Words", edit)
-            total = hashlib.sha256(source.encode()).hexdigest()
-            for file in files:
-                file.write_text(source, encoding="utf-8")
-            monkeypatch.setenv(outside.VARIABLE, f"{files[0]}#{total};zz_words:parse#{total}")
-            found = [facts["sha256"] for _, (facts,) in as_finished(registry.facts_of_parts, units, engine, "parts")]
-            assert found == [total] * 2
+    engine = Engine(backend="dask", address=address, workspace=tmp_path)
+    for edit in ("First", "Second"):
+        source = CORPUS.replace("Words", edit)
+        total = hashlib.sha256(source.encode()).hexdigest()
+        for file in files:
+            file.write_text(source, encoding="utf-8")
+        monkeypatch.setenv(outside.VARIABLE, f"{files[0]}#{total};zz_words:parse#{total}")
+        found = [facts["sha256"] for _, (facts,) in as_finished(registry.facts_of_parts, units, engine, "parts")]
+        assert found == [total] * 2
 
 
 def test_workers_keep_the_arrays_of_one_command_only(tmp_path: Path) -> None:
@@ -233,7 +244,7 @@ def test_a_head_of_ray_that_no_longer_answers_is_said_before_ray_ends_the_proces
 
 
 def test_a_unit_that_ends_each_of_its_workers_is_an_error(tmp_path: Path) -> None:
-    with dask_cluster(tmp_path, workers=3) as (address, _):
+    with dask_cluster(tmp_path, workers=2) as (address, _):
         engine = Engine(backend="dask", address=address, workspace=tmp_path)
         with pytest.raises(SerError, match=r"worker ended .* times"):
             list(as_finished(os._exit, [(9,)], engine, "ends"))
