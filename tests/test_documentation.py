@@ -330,12 +330,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Desk:
     """A workspace where a page is followed: files of one's own, a cheap configuration, and what words in capitals stand for."""
 
-    def __init__(self, root: Path, folders: dict[str, Path], weights: Path) -> None:
+    def __init__(self, root: Path, folders: dict[str, Path], weights: Path, document: str) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
         files = {name: {"weights": str(weights)} for name in WEIGHTS}
         settings = {name: {**CHEAP.get(name, {}), **files.get(name, {})} for name in {**CHEAP, **files}}
-        (root / "ser.yaml").write_text(json.dumps(settings))
+        text = "".join([*BEFORE.get(document, []), *(step.text for step in documents.steps(document))])
+        named = {name: given for name, given in settings.items() if f"ser {name} " in text}  # each command reads all
+        (root / "ser.yaml").write_text(json.dumps(named))
         self.reader = documents.Reader(folders, {"EXPERIMENT": lambda: self.newest()[0], "FOLD": self.fold})
 
     def newest(self) -> list[str]:
@@ -369,7 +371,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def readme(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path], weights: Path) -> Desk:
-    desk = Desk(tmp_path_factory.mktemp("readme"), folders, weights)
+    desk = Desk(tmp_path_factory.mktemp("readme"), folders, weights, "README.md")
     recordings(desk.root / "recordings")
     tone(desk.root / "new" / "1.wav", 90, 1)
     tone(desk.root / "new.wav", 90, 2)
@@ -417,14 +419,14 @@ def test_a_page_is_followed_in_its_order(
 ) -> None:
     if document == EXAMPLE:
         request.getfixturevalue("with_example")
-    desk = Desk(tmp_path, folders, weights)
+    desk = Desk(tmp_path, folders, weights, document)
     for room in ("metadata", "features") if document not in FROM_NOTHING else ():
         shutil.copytree(readme.root / room, tmp_path / room)
     files_of_ones_own(tmp_path, document)
     monkeypatch.chdir(tmp_path)
     desk.reader.variables |= variables()
-    if document != "docs/results.md":  # the pictures of a report take a second each: one page is enough
-        monkeypatch.setattr("ser.results.plotting.svg.inline", lambda *_: "<svg></svg>")
+    # The figures of a report are made, and not written as SVG, which takes half a second each: tests/results/report has that.
+    monkeypatch.setattr("ser.results.plotting.svg.inline", lambda *_: "<svg></svg>")
     desk.follow(document)
 
 
