@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import Limits, cut_short, open_sound
+from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound
 from ser.errors import AudioError
 
 BLOCK = 1.0  # s that are read of a file at once
@@ -104,7 +104,7 @@ def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
         if kind == b"data":
             if form is None:
                 break
-            known = 0 < length < 0x7FFFF000 and head[:4] == b"RIFF"
+            known = 0 < length < UNKNOWN_SIZE and head[:4] == b"RIFF"
             return (*form, length if known else None)
         if length > _LONGEST_CHUNK:
             break
