@@ -32,7 +32,7 @@ from ser.extract.models.loading import (
     weights_identity,
 )
 from ser.extract.models.stem import receptive_field
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
+from ser.extract.options import DTYPES, EncoderOptions, at_revision, refuse_unused, torch_device, torch_dtype
 from ser.extract.provenance import versions
 from ser.features.stores.names import CLASSES
 from ser.optional import need
@@ -58,9 +58,7 @@ def load_classifier(name: str, options: EncoderOptions) -> Classifier:
     Raises:
         EncoderError: its package or its files are missing, it has no classifier of one label, or lacks a weight.
     """
-    name, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
-    if revision:
-        options = EncoderOptions(**{**options.__dict__, "revision": revision})
+    name, options = at_revision(name, options)
     refuse_unused(options, name, dtype=DTYPES)
     torch_device(options.device)
     known = parse_model_name(name, "emotion2vec", emotion2vec.CHECKPOINTS)
@@ -101,11 +99,7 @@ class Emotion2vecClassifier(Emotion2vec, Classifier):
 
 
 def _tokens(folder: Path) -> list[str]:
-    """The labels in a folder of funasr's layout.
-
-    Raises:
-        EncoderError: there is no such file, or it is not a text.
-    """
+    """The labels in a folder of funasr's layout."""
     try:
         lines = (folder / TOKENS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -172,11 +166,7 @@ class AudioClassifier(Classifier):
 
 
 def _named_as_classifier(classifier: Classifier, name: ModelName) -> None:
-    """Give a classifier the name of its store, its dimension and its identity.
-
-    Raises:
-        EncoderError: it has fewer than two labels, or one twice.
-    """
+    """Give a classifier the name of its store, its dimension and its identity."""
     labels = classifier.labels
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise EncoderError(f"{name.model} is not a classifier", expected="two labels or more, each once", found=labels)

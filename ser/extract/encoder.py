@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ser import registry
 from ser.errors import ConfigError
-from ser.extract.options import EncoderOptions, refuse_other_paths
+from ser.extract.options import EncoderOptions, at_revision, refuse_other_paths
 from ser.extract.views.view import AudioView
 from ser.files import JsonObject
 from ser.metadata.ledger import TrainingData
@@ -230,13 +230,11 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
         ConfigError: unknown, of the other modality, or a level it does not have.
         EncoderError: its package or its weights are missing.
     """
-    name, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
+    name, options = at_revision(name, options)
     plugin = find(name, modality)
     refuse_other_modality(name, modality, plugin)
     if options.level is not None and options.level not in plugin.LEVELS:
         raise ConfigError(f"{name} has no {options.level} level", expected=" or ".join(plugin.LEVELS))
-    if revision:
-        options = EncoderOptions(**{**options.__dict__, "revision": revision})
     encoder = plugin.load(name, options)
     if not isinstance(encoder, Encoder):
         raise ConfigError(

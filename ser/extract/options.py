@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         if self.weights is not None:
             require_folder(self.weights)
+
+
+def at_revision(name: str, options: EncoderOptions) -> tuple[str, EncoderOptions]:
+    """A model's name without the `@REVISION` at its end, and the options with it; a path has none."""
+    short, _, revision = name.partition("@") if not Path(name).exists() else (name, "", "")
+    return short, replace(options, revision=revision) if revision else options
 
 
 def refuse_other_paths(name: str) -> None:

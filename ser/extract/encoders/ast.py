@@ -10,14 +10,11 @@ their mean). Frame level is the mean over the bands of each column of patches th
 
 from pathlib import Path
 
-from ser.errors import EncoderError
-from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.models.loading import find_model
+from ser.extract.options import EncoderOptions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
-from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "MIT CSAIL; through transformers"
@@ -46,12 +43,8 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    need("transformers", "encoders", kind=EncoderError)
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean"], dtype=DTYPES)
-    torch_device(options.device)
-    known = parse_model_name(name, "ast", CHECKPOINTS)
-    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    refuse_other_kind(found, known.model, "an AST model", MODEL_TYPES)
+    allowed = {"layers": [options.layers], "pooling": ["mean"]}
+    known, found = find_model(name, options, "ast", CHECKPOINTS, MODEL_TYPES, "an AST model", **allowed)
     from ser.extract.models.ast import Ast
 
     return Ast(known, found, options)

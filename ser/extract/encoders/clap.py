@@ -9,14 +9,11 @@ nor layers to choose.
 
 from pathlib import Path
 
-from ser.errors import EncoderError
-from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.models.loading import find_model
+from ser.extract.options import EncoderOptions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
-from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "LAION; through transformers"
@@ -43,12 +40,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, are of another kind of model, or lack a weight; or a model that reads random
             crops of long audio.
     """
-    need("transformers", "encoders", kind=EncoderError)
-    refuse_unused(options, name, pooling=["mean"], dtype=DTYPES)
-    torch_device(options.device)
-    known = parse_model_name(name, "clap", CHECKPOINTS)
-    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    refuse_other_kind(found, known.model, "a CLAP model", MODEL_TYPES)
+    known, found = find_model(name, options, "clap", CHECKPOINTS, MODEL_TYPES, "a CLAP model", pooling=["mean"])
     from ser.extract.models.clap import Clap
 
     return Clap(known, found, options)

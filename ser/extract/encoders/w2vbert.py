@@ -10,14 +10,11 @@ convolutions look back only.
 
 from pathlib import Path
 
-from ser.errors import EncoderError
-from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import SIZES, save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
-from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
+from ser.extract.models.loading import find_model
+from ser.extract.options import STATISTICS, EncoderOptions
 from ser.metadata.ledger import UNKNOWN, TrainingData
-from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "Meta AI; through transformers"
@@ -45,12 +42,8 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    need("transformers", "encoders", kind=EncoderError)
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
-    torch_device(options.device)
-    known = parse_model_name(name, "w2vbert", CHECKPOINTS)
-    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    refuse_other_kind(found, known.model, "a w2v-BERT model", MODEL_TYPES)
+    allowed = {"layers": [options.layers], "pooling": ["mean", STATISTICS]}
+    known, found = find_model(name, options, "w2vbert", CHECKPOINTS, MODEL_TYPES, "a w2v-BERT model", **allowed)
     from ser.extract.models.w2vbert import W2vBert
 
     return W2vBert(known, found, options)

@@ -9,14 +9,11 @@ read in windows of 30 s, one after another. With `--window exact` the padding is
 
 from pathlib import Path
 
-from ser.errors import EncoderError
-from ser.extract.checkpoints import locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.encoders._example import save_model
-from ser.extract.models.loading import NEEDS, PREPROCESSOR, refuse_other_kind
-from ser.extract.options import DTYPES, STATISTICS, WINDOWS, EncoderOptions, refuse_unused, torch_device
+from ser.extract.models.loading import find_model
+from ser.extract.options import STATISTICS, WINDOWS, EncoderOptions
 from ser.metadata.ledger import UNKNOWN, TrainingData
-from ser.optional import need
 
 MODALITY = "audio"
 SOURCE = "OpenAI, Hugging Face; through transformers"
@@ -72,12 +69,8 @@ def load(name: str, options: EncoderOptions) -> Encoder:
     Raises:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
-    need("transformers", "encoders", kind=EncoderError)
-    refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES, window=WINDOWS)
-    torch_device(options.device)
-    known = parse_model_name(name, "whisper", CHECKPOINTS)
-    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
-    refuse_other_kind(found, known.model, "a Whisper model", MODEL_TYPES)
+    allowed = {"layers": [options.layers], "pooling": ["mean", STATISTICS], "window": WINDOWS}
+    known, found = find_model(name, options, "whisper", CHECKPOINTS, MODEL_TYPES, "a Whisper model", **allowed)
     from ser.extract.models.whisper import Whisper
 
     return Whisper(known, found, options)

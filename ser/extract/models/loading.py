@@ -8,18 +8,50 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ser.errors import EncoderError
-from ser.extract.checkpoints import sha256, tensor_files
+from ser.extract.checkpoints import ModelName, locate_model, parse_model_name, sha256, tensor_files
+from ser.extract.encoder import Checkpoint
 from ser.extract.hubs import TENSORS, ModelFiles
-from ser.extract.options import torch_dtype
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
 from ser.files import JsonObject
+from ser.optional import need
 
 NEEDS = (("config.json",), TENSORS)
 PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
+
+
+def find_model(
+    name: str,
+    options: EncoderOptions,
+    family: str,
+    checkpoints: Mapping[str, Checkpoint],
+    kinds: Sequence[str],
+    what: str,
+    **allowed: Any,
+) -> tuple[ModelName, ModelFiles]:
+    """Find the files of a model that transformers reads of audio. Options are checked before anything is fetched.
+
+    Args:
+        name: as the user gave it.
+        family, checkpoints: the plugin's name and its `CHECKPOINTS`.
+        kinds, what: as of `refuse_other_kind`.
+        allowed: option -> what it may be besides its default; the types to compute in are allowed.
+
+    Raises:
+        ConfigError: an option that the encoder does not use, or no such device.
+        EncoderError: the package or the files are missing, or are of another kind of model.
+    """
+    need("transformers", "encoders", kind=EncoderError)
+    refuse_unused(options, name, dtype=DTYPES, **allowed)
+    torch_device(options.device)
+    known = parse_model_name(name, family, checkpoints)
+    found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
+    refuse_other_kind(found, known.model, what, kinds)
+    return known, found
 
 
 def model_config(found: ModelFiles) -> JsonObject:
