@@ -14,8 +14,7 @@ from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.hidden_layers import HiddenLayers
 from ser.extract.models.kaldi_bands import traced_bands
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
-from ser.extract.models.padding import padded
-from ser.extract.models.windows import joined, pieces_of, whole_windows
+from ser.extract.models.padding import joined, padded, pieces_of, whole_windows
 from ser.extract.options import EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
@@ -43,9 +42,8 @@ class Ast(Frozen):
         self.window = int(self.extractor.max_length) * HOP
         self.bands, self.columns = (int(n) for n in self.model.embeddings.get_shape(config))
         self.step = int(config.time_stride)
-        spectrogram = (
-            "torchaudio" if is_speech_available() else "numpy"
-        )  # the extractor's choice; they differ in rounding
+        # The extractor's choice; they differ in rounding.
+        spectrogram = "torchaudio" if is_speech_available() else "numpy"
         self.model.to(self.device)
         self.identity |= weights_identity(found, "config.json", *PREPROCESSOR)
         self.identity |= {

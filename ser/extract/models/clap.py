@@ -13,8 +13,7 @@ from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.frozen_encoder import Frozen
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, model_config, weights_identity
-from ser.extract.models.padding import padded
-from ser.extract.models.windows import joined, pieces_of, whole_windows
+from ser.extract.models.padding import joined, padded, pieces_of, whole_windows
 from ser.extract.options import EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 

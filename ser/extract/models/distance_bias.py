@@ -1,11 +1,13 @@
-"""Attention with a bias by distance for long utterances, without a matrix of all pairs of frames.
+"""Attention with a bias by the distance of the key from the query: that of ALiBi, and any of long utterances.
 
-A bias depends on the distance of the key from the query alone, so a head has no more than `2 * frames - 1` different
-numbers: a line, in which a query's row is a window. Rows are made of it for a block of queries of one head at a time. That is
-exact: a query's softmax is over all keys, and does not depend on other queries.
+A bias depends on the distance alone, so a head has no more than `2 * frames - 1` different numbers: a line, in which a query's
+row is a window. Of long utterances rows are made of it for a block of queries of one head at a time, without a matrix of all
+pairs of frames. That is exact: a query's softmax is over all keys, and does not depend on other queries.
 """
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -54,3 +56,94 @@ def windows(line: Tensor, begin: int, end: int) -> Tensor:
             [ 1,  0, -1]])
     """
     return line.unfold(0, (len(line) + 1) // 2, 1)[begin:end]
+
+
+class Alibi(NamedTuple):
+    """The learned scales of the bias that data2vec 2.0 and emotion2vec add to attention, ALiBi (Press et al., ICLR 2022).
+
+    Attributes:
+        scale: `(blocks or 1, 1, heads or 1, 1, 1)`, float32.
+        heads: the number of heads that have a bias.
+        all_heads: the number of all heads.
+    """
+
+    scale: Tensor
+    heads: int
+    all_heads: int
+
+
+class Bias:
+    """The bias of the attention of each block: distances times scales, and -inf where a key is padding.
+
+    Of batches of more than `LONG` frames it is made for some queries at a time.
+
+    Args:
+        alibi: None where only padding matters.
+        extra: tokens in front of the frames, which are at no distance from any.
+        frames: of the batch, without the extra tokens.
+        mask: `(batch, frames)`; None where all are real.
+        dtype: of queries and keys.
+    """
+
+    def __init__(self, alibi: Alibi | None, extra: int, frames: int, mask: Tensor | None, dtype: torch.dtype) -> None:
+        self.alibi, self.extra, self.frames, self.dtype = alibi, extra, frames, dtype
+        self.hidden = None if mask is None else ~F.pad(mask, (extra, 0), value=True)[:, None, None]
+        self.cache: dict[int, Tensor | None] = {}
+        # Once a batch: a GPU waits for each copy of numbers to it.
+        self.slope = None if alibi is None else torch.tensor(slopes(alibi.heads), device=alibi.scale.device)
+
+    def attend(self, block: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The attention of a block with its bias; all are `(batch, heads, N, dim)`, N with the extra tokens."""
+        if self.alibi is None or self.frames <= LONG:
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=self.of(block))
+        place = torch.arange(self.frames - 1, -self.frames, -1, device=q.device, dtype=torch.float32)
+        lines = self._added(self.alibi, block, place[None])[:, 0]
+        hidden = None if self.hidden is None else self.hidden.flip(-1)
+
+        def fill(bias: Tensor, head: int, begin: int) -> None:
+            first, last = (max(n - self.extra, 0) for n in (begin, begin + bias.shape[2]))
+            none = bias.shape[2] - (last - first)  # queries of extra tokens, whose bias is 0, as is that of their keys
+            bias[:, :, :none] = 0
+            bias[..., self.frames :] = 0
+            bias[:, :, none:, : self.frames] = windows(lines[head], first, last)
+            if hidden is not None:
+                bias.masked_fill_(hidden, float("-inf"))
+
+        return attend(q, k, v, fill)
+
+    def of(self, block: int) -> Tensor | None:
+        """The bias of a block, `(batch or 1, heads, N, N)`, or what broadcasts to it."""
+        shared = self.alibi is None or len(self.alibi.scale) == 1
+        key = 0 if shared else block
+        if key not in self.cache:
+            self.cache = {key: self._of(key)}  # the one before is not needed again
+        return self.cache[key]
+
+    def _of(self, block: int) -> Tensor | None:
+        bias = None if self.alibi is None else self._whole(self.alibi, block)
+        if self.hidden is None:
+            return bias
+        return ~self.hidden if bias is None else bias.masked_fill(self.hidden, float("-inf"))
+
+    def _whole(self, alibi: Alibi, block: int) -> Tensor:
+        place = torch.arange(self.frames, device=alibi.scale.device, dtype=torch.float32)
+        bias = self._added(alibi, block, place[None] - place[:, None])
+        return F.pad(bias, (self.extra, 0, self.extra, 0))[None]
+
+    def _added(self, alibi: Alibi, block: int, apart: Tensor) -> Tensor:
+        """The bias of each head at distances `(a, b)`: `(heads, a, b)`, 0 for heads that have none."""
+        assert self.slope is not None
+        scale = alibi.scale[0 if len(alibi.scale) == 1 else block].float().clamp_min(0)[0]
+        bias = self.slope[:, None, None] * -apart.abs() * scale
+        return F.pad(bias, (0, 0, 0, 0, 0, alibi.all_heads - alibi.heads)).to(self.dtype)
+
+
+def slopes(heads: int) -> list[float]:
+    """ALiBi's slopes of each head: a geometric sequence, that of the next lower power of two and every other of the next.
+
+    >>> slopes(4)
+    [0.25, 0.0625, 0.015625, 0.00390625]
+    """
+    lower = 2 ** math.floor(math.log2(heads))
+    own = [2.0 ** (-8 * (k + 1) / lower) for k in range(lower)]
+    return own if lower == heads else own + slopes(2 * lower)[0::2][: heads - lower]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.extract.models.alibi import Alibi, Bias
+from ser.extract.models.distance_bias import Alibi, Bias
 from ser.extract.models.padding import Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of
 

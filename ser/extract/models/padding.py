@@ -1,12 +1,14 @@
-"""Invisible padding: the real frames of a batch, and modules that read no others."""
+"""Batches of utterances of unequal length: invisible padding, and the windows of models that read a fixed length."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -83,3 +85,37 @@ def valid(frames: Sequence[int], device: Any = None) -> Tensor | None:
     if min(frames) == longest:
         return None
     return torch.arange(longest, device=device) < torch.tensor(list(frames), device=device)[:, None]
+
+
+def pieces_of(audio: NDArray[np.float32], window: int, minimum: int) -> list[NDArray[np.float32]]:
+    """Consecutive windows; the last is what is left, and begins earlier where that is shorter than `minimum` samples.
+
+    >>> [len(piece) for piece in pieces_of(np.zeros(25, np.float32), 10, 6)]
+    [10, 10, 6]
+    """
+    begins = range(0, len(audio), window)
+    return [audio[min(begin, max(0, len(audio) - minimum)) : begin + window] for begin in begins]
+
+
+def whole_windows(samples: Sequence[int], window: int) -> list[int]:
+    """The samples that a model reads of each utterance, its last window filled.
+
+    >>> whole_windows([5, 20, 25], 10)
+    [10, 20, 30]
+    """
+    return [-(-count // window) * window for count in samples]
+
+
+def joined(features: Tensor, frames: Sequence[Sequence[int]]) -> list[Tensor]:
+    """The frames of each utterance as one sequence.
+
+    Args:
+        features: `(windows, frames, dim)`, of all utterances' windows, one after another.
+        frames: of each utterance, the number of real frames of each of its windows.
+
+    Returns:
+        `(frames, dim)` for each utterance.
+    """
+    counts = [len(own) for own in frames]
+    of_utterances = zip(torch.split(features, counts), frames, strict=True)
+    return [torch.cat([w[:n] for w, n in zip(windows, own, strict=True)]) for windows, own in of_utterances]

@@ -124,9 +124,8 @@ class SenseVoiceNet(nn.Module):
         Returns:
             Each layer as `(batch, frames, dim)`, without the four vectors in front.
         """
-        asked = torch.cat(
-            [self.embed.weight[row : row + 1] for row in PROMPT]
-        )  # an index would be copied to the device
+        # Not by an index, which would be copied to the device.
+        asked = torch.cat([self.embed.weight[row : row + 1] for row in PROMPT])
         x = padded([torch.cat([asked, row]) for row in rows])
         mask = valid([len(PROMPT) + len(row) for row in rows], x.device)
         x = x * self.dim**0.5

@@ -1,6 +1,6 @@
 """WavLM's attention (Chen et al., JSTSP 2022, section III-B): relative positions, gated by the query.
 
-The library's makes several matrices of all pairs of frames. Up to `distance.LONG` frames it is what computes; longer utterances
+The library's makes several matrices of all pairs of frames. Up to `LONG` frames it is what computes; longer utterances
 are computed here, of its own weights.
 """
 
@@ -35,7 +35,7 @@ class LongAttention(nn.Module):
     ) -> tuple[Tensor, None, Tensor]:
         """`(batch, frames, dim)` -> the same, None, and what the next block takes as `position_bias`.
 
-        Of long utterances that is a line for each head, `(heads, 2 * frames - 1)`: see `distance`.
+        Of long utterances that is a line for each head, `(heads, 2 * frames - 1)`: see `distance_bias`.
         """
         if hidden_states.shape[1] <= self.longest:
             out: tuple[Tensor, None, Tensor] = self.attention(

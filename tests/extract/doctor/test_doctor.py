@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from ser.cli import main
-from ser.extract.doctor import examine, machine, packages, probes
-from ser.extract.doctor.diagnosis import Diagnosis
+from ser.extract.doctor import examine, probes
+from ser.extract.doctor.examine import Diagnosis
 from ser.extract.doctor.probes import ProbeResult
 
 GIB = 2**30
@@ -38,8 +38,8 @@ def fake(folder: Path, name: str, number: str, code: str, module: str = "") -> N
 @pytest.fixture
 def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, list[str]]]:
     """The modules of the packages as they are found now."""
-    monkeypatch.setattr(packages, "modules", packages.modules.__wrapped__)
-    return packages.modules
+    monkeypatch.setattr(examine, "modules", examine.modules.__wrapped__)
+    return examine.modules
 
 
 # Packages
@@ -55,21 +55,21 @@ def test_what_is_wanted_is_read_from_the_metadata() -> None:
         'pytest>=8; extra == "dev"',
         'tokenizers>=0.20; extra == "all"',
     ]
-    found = {name: (str(r.specifier), extra) for name, (r, extra) in packages.wanted_packages(lines).items()}
+    found = {name: (str(r.specifier), extra) for name, (r, extra) in examine.wanted_packages(lines).items()}
     assert found == {
         "click": (">=8.2", ""),
         "tokenizers": (">=0.20", "encoders"),
         "some-thing": (">=2", "encoders"),
         "setuptools": (">=65", "encoders"),
     }
-    here = packages.wanted_packages()
+    here = examine.wanted_packages()
     assert {"torch", "numpy", "python-docx", "transformers"} <= set(here)
     assert not {"pytest", "mypy"} & set(here)
 
 
 def test_without_metadata_of_its_own_it_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "installed", lambda _: None)
-    assert packages.wanted_packages() == {}
+    monkeypatch.setattr(examine, "installed", lambda _: None)
+    assert examine.wanted_packages() == {}
 
 
 def test_a_package_is_imported_by_the_names_of_its_modules(
@@ -83,15 +83,15 @@ def test_a_package_is_imported_by_the_names_of_its_modules(
     fake(tmp_path, "some.thing", "1.0", "", module="quite_another")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert fresh_modules()["some-thing"] == ["quite_another"]
-    assert packages.installed("Some-Thing") == "1.0"
-    assert packages.installed("no-such-package") is None
+    assert examine.installed("Some-Thing") == "1.0"
+    assert examine.installed("no-such-package") is None
 
 
 def test_every_package_that_is_wanted_here_has_modules_that_can_be_imported() -> None:
-    there = [n for n in packages.wanted_packages() if packages.installed(n) and n not in packages.SLOW]
-    assert all(packages.modules()[name] for name in there)
+    there = [n for n in examine.wanted_packages() if examine.installed(n) and n not in examine.SLOW]
+    assert all(examine.modules()[name] for name in there)
     light = [name for name in there if name in ("python-docx", "pyyaml", "soundfile", "click")]
-    assert set(probes.import_errors([m for name in light for m in packages.modules()[name]]).values()) == {""}
+    assert set(probes.import_errors([m for name in light for m in examine.modules()[name]]).values()) == {""}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_every_package_that_is_wanted_here_has_modules_that_can_be_imported() ->
     ],
 )
 def test_a_package(wanted: str, extra: str, found: str | None, error: str, verdict: str, words: str) -> None:
-    diagnosis = packages.check_package(Requirement(wanted), extra, found, error)
+    diagnosis = examine.check_package(Requirement(wanted), extra, found, error)
     assert diagnosis.verdict == verdict
     assert words in diagnosis.line()
 
@@ -175,7 +175,7 @@ def test_here_torch_and_the_store_work(tmp_path: Path) -> None:
     ],
 )
 def test_gpu(torch: ProbeResult, cards: list[str], hidden: bool, verdict: str, words: str) -> None:
-    diagnosis = machine.check_gpu(torch, cards, hidden)
+    diagnosis = examine.check_gpu(torch, cards, hidden)
     assert diagnosis.verdict == verdict
     assert words in diagnosis.line()
 
@@ -189,7 +189,7 @@ def test_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | N
         (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "ffmpeg").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    diagnosis = machine.check_ffmpeg()
+    diagnosis = examine.check_ffmpeg()
     assert diagnosis.verdict == verdict
     assert ("7.1-static" in diagnosis.found) == (verdict == "ok")
 
@@ -199,7 +199,7 @@ def test_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | N
 
 def test_a_workspace_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
     result = probes.run_probe("store", str(tmp_path / "a" / "b"))
-    diagnosis = machine.check_workspace(tmp_path / "a" / "b", result)
+    diagnosis = examine.check_workspace(tmp_path / "a" / "b", result)
     assert diagnosis.verdict in ("ok", "note")
     assert "not there yet" in diagnosis.found
     assert list(tmp_path.iterdir()) == []
@@ -208,14 +208,14 @@ def test_a_workspace_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
 def test_a_workspace_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = probes.run_probe("store", str(tmp_path / "file" / "work"))
-    diagnosis = machine.check_workspace(tmp_path / "file" / "work", result)
+    diagnosis = examine.check_workspace(tmp_path / "file" / "work", result)
     assert diagnosis.verdict == "problem"
     assert "NotADirectoryError" in diagnosis.found
     assert "--workspace" in diagnosis.action
     failed = ProbeResult({"hdf5": "2.0.0", "error": "OSError: no locks available"})
-    assert "no locks available" in machine.check_workspace(tmp_path, failed).found
+    assert "no locks available" in examine.check_workspace(tmp_path, failed).found
     without = ProbeResult({}, "ModuleNotFoundError: No module named 'h5py'")
-    assert machine.check_workspace(tmp_path, without).verdict == "problem"
+    assert examine.check_workspace(tmp_path, without).verdict == "problem"
 
 
 class Usage(NamedTuple):
@@ -228,7 +228,7 @@ class Usage(NamedTuple):
 def test_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verdict: str) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(300 * GIB, 300 * GIB - free, free))
     well = ProbeResult({"hdf5": "2.0.0", "error": ""})
-    diagnosis = machine.check_workspace(tmp_path / "not" / "yet", well)
+    diagnosis = examine.check_workspace(tmp_path / "not" / "yet", well)
     assert diagnosis.verdict == verdict
     assert f"{free / GIB:.1f} GiB free" in diagnosis.found
 
@@ -236,14 +236,14 @@ def test_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, verd
 def test_weights() -> None:
     values: dict[str, Any] = {"folders": ["/a", "/b"], "held": ["bert"], "partial": [], "known": 35}
     values["without"] = ["egemaps"]
-    whole = machine.check_weights(ProbeResult(values), {"HF_HUB_OFFLINE": "0"})
+    whole = examine.check_weights(ProbeResult(values), {"HF_HUB_OFFLINE": "0"})
     assert (whole.verdict, whole.found) == ("ok", "1 of 35 known checkpoints in /a and /b: bert")
-    assert "egemaps need none" in machine.check_weights(ProbeResult({**values, "held": []}), {}).action
-    assert "incomplete: wavlm" in machine.check_weights(ProbeResult({**values, "partial": ["wavlm"]}), {}).found
-    offline = machine.check_weights(ProbeResult(values), {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "true"})
+    assert "egemaps need none" in examine.check_weights(ProbeResult({**values, "held": []}), {}).action
+    assert "incomplete: wavlm" in examine.check_weights(ProbeResult({**values, "partial": ["wavlm"]}), {}).found
+    offline = examine.check_weights(ProbeResult(values), {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "true"})
     assert offline.verdict == "note"
     assert "HF_HUB_OFFLINE=1, TRANSFORMERS_OFFLINE=true" in offline.found
-    assert machine.check_weights(ProbeResult({}, "OSError: x"), {}).verdict == "note"
+    assert examine.check_weights(ProbeResult({}, "OSError: x"), {}).verdict == "note"
 
 
 def test_models_in_the_hubs_caches_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,8 +277,8 @@ def test_broken_packages_end_in_diagnoses_and_exit_code_3(tmp_path: Path) -> Non
     fake(broken, "torch", "2.4.0", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")
     few = ("h5py", "torch", "transformers", "numpy", "soundfile", "python-docx", "soxr")  # all take half a minute
     code = (
-        f"import sys; sys.path.insert(0, {str(broken)!r}); from ser.cli import main; from ser.extract.doctor import packages\n"
-        f"wanted = packages.wanted_packages(); packages.wanted_packages = lambda: {{n: wanted[n] for n in {few}}}\n"
+        f"import sys; sys.path.insert(0, {str(broken)!r}); from ser.cli import main; from ser.extract.doctor import examine\n"
+        f"wanted = examine.wanted_packages(); examine.wanted_packages = lambda: {{n: wanted[n] for n in {few}}}\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(

@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ser.errors import EncoderError
 from ser.extract import encoder as base
 from ser.extract.encoder import Encoder
-from ser.extract.models import alibi, distance_bias, stem
-from ser.extract.models.alibi import slopes
+from ser.extract.models import distance_bias, stem
+from ser.extract.models.distance_bias import Alibi, Bias, slopes
 from ser.extract.models.stem import Convolution, Stem, receptive_field
 from ser.extract.models.wavlm_attention import LongAttention
 from ser.extract.options import EncoderOptions
@@ -47,8 +47,7 @@ def long(encoder: Encoder, longest: int, block: int, piece: int = 10**9) -> Iter
     before = [m.longest for m in swapped]
     with (
         mock.patch.multiple(stem, LONG=longest, PIECE=piece),
-        mock.patch.object(alibi, "LONG", longest),
-        mock.patch.object(distance_bias, "CPU_BLOCK", block),
+        mock.patch.multiple(distance_bias, LONG=longest, CPU_BLOCK=block),
     ):
         for m in swapped:
             m.longest = longest
@@ -164,7 +163,7 @@ def test_attention_with_a_bias_by_distance(frames: int, heads: int, queries: int
 def test_the_line_of_alibi_is_the_matrix() -> None:
     """Three heads of five have a bias, a scale each; two extra tokens are at no distance from any."""
     scale = torch.tensor([0.5, -1.0, 2.0]).view(1, 1, 3, 1, 1)
-    bias = alibi.Bias(alibi.Alibi(scale, 3, 5), 2, 4, None, torch.float32)
+    bias = Bias(Alibi(scale, 3, 5), 2, 4, None, torch.float32)
     whole = bias.of(0)
     assert whole is not None
     assert whole.shape == (1, 5, 6, 6)
@@ -180,7 +179,7 @@ def test_the_line_of_alibi_is_the_matrix() -> None:
                 fill(block, head, begin)
             heads.append(blocks[:, 0, 0].flatten(0, 1).flip(1))
 
-    with mock.patch.object(alibi, "LONG", 1), mock.patch.object(alibi, "attend", kept):
+    with mock.patch.object(distance_bias, "LONG", 1), mock.patch.object(distance_bias, "attend", kept):
         q = torch.zeros(1, 5, 6, 4)
         bias.attend(0, q, q, q)
     assert torch.equal(torch.stack(heads), whole[0])
