@@ -138,7 +138,7 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
     """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
     from ser.accelerator import ALL_GPUS
     from ser.errors import AudioError, ConfigError
-    from ser.extract.request import ExtractionRequest, extract_dataset
+    from ser.extract.request import Extraction, ExtractionRequest, extract_dataset
     from ser.extract.spread import HERE, SLURM, ExtractionPart, Placement, check, spread
     from ser.workers.threads import cores
 
@@ -157,10 +157,11 @@ def command(session: Session, datasets: list[str], root: Path | None, printed: b
     loaded: dict[tuple[str, str], Any] = {}
     for dataset in datasets:
         if placement.backend == HERE and request.device != ALL_GPUS:
-            made = extract_dataset(dataset, root, request, session.workspace, session.quiet, session.warn, loaded)
+            asked = Extraction(dataset, root, request, session.workspace, session.quiet)
+            made = extract_dataset(asked, session.warn, loaded)
         else:
-            whole = ExtractionPart(dataset, root, request, session.workspace)
-            made = iter(spread(whole, placement, session.quiet, session.warn))
+            whole = ExtractionPart(dataset, root, request, session.workspace, session.quiet)
+            made = iter(spread(whole, placement, session.warn))
         try:
             for report in made:
                 session.say(report.line())

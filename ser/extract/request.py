@@ -94,14 +94,27 @@ class ExtractionRequest:
         )
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """A request for one dataset.
+
+    Attributes:
+        dataset: its name.
+        root: the corpus folder; None where its table is there already.
+        request: the stores to make, and how.
+        workspace: of the table and the stores.
+        quiet: true shows no progress.
+    """
+
+    dataset: str
+    root: Path | None
+    request: ExtractionRequest
+    workspace: Workspace
+    quiet: bool = True
+
+
 def extract_dataset(
-    dataset: str,
-    root: Path | None,
-    request: ExtractionRequest,
-    workspace: Workspace,
-    quiet: bool,
-    say: Callable[[str], None],
-    cache: dict[tuple[str, str], Encoder],
+    asked: Extraction, say: Callable[[str], None], cache: dict[tuple[str, str], Encoder]
 ) -> Iterator[ExtractionReport]:
     """Make the table if there is none yet, then every store that the request names; yields one report per store.
 
@@ -112,28 +125,27 @@ def extract_dataset(
         ConfigError: an unknown encoder; nothing is extracted then.
         EncoderError: an encoder that cannot be loaded; after the others are done.
     """
-    table, source, wanted, views = checked(dataset, root, request, workspace, quiet, say)
+    table, source, wanted, views = checked(asked, say)
+    request = asked.request
     encoders: list[Encoder] = []
     unloaded: EncoderError | None = None
     for modality, name in wanted:
         try:
             encoder = _loaded(name, modality, request, cache, say)
-            encoders.append(_of_source(encoder, source, dataset, workspace) if modality == "text" else encoder)
+            encoders.append(_of_source(encoder, source, asked) if modality == "text" else encoder)
         except EncoderError as error:  # the others are extracted first
             unloaded = unloaded or error
     if unloaded is not None and not encoders:
         raise unloaded
+    viewed = [ViewedEncoder(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views]
     yield from extract(
         table,
-        [
-            *encoders,
-            *(ViewedEncoder(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views),
-        ],
-        workspace,
+        [*encoders, *viewed],
+        asked.workspace,
         jobs=request.jobs,
         shard=request.shard,
         check=request.verify,
-        quiet=quiet,
+        quiet=asked.quiet,
         overwrite=request.overwrite,
         say=say,
     )
@@ -141,14 +153,7 @@ def extract_dataset(
         raise unloaded
 
 
-def checked(
-    dataset: str,
-    root: Path | None,
-    request: ExtractionRequest,
-    workspace: Workspace,
-    quiet: bool,
-    say: Callable[[str], None],
-) -> tuple[Table, str, list[tuple[str, str]], list[AudioView]]:
+def checked(asked: Extraction, say: Callable[[str], None]) -> tuple[Table, str, list[tuple[str, str]], list[AudioView]]:
     """Make the table if there is none yet, and check the request against it, before hours are spent.
 
     Returns:
@@ -158,7 +163,8 @@ def checked(
         ConfigError: an unknown encoder, or options that do not fit.
         CorpusError: there is nothing to extract features of.
     """
-    table = ensure_table(dataset, workspace, root, say=say, quiet=quiet)
+    dataset, workspace, request = asked.dataset, asked.workspace, asked.request
+    table = ensure_table(dataset, workspace, asked.root, say=say, quiet=asked.quiet)
     source = text_sources.resolve(request.text_source, dataset, workspace)
     table = text_sources.table_with_text(table, source, workspace)
     wanted = request.encoders(table)
@@ -182,11 +188,7 @@ def checked(
 
 
 def _views(request: ExtractionRequest, table: Table, modalities: list[str]) -> list[AudioView]:
-    """The augmented views that the request names.
-
-    Raises:
-        ConfigError: views of text, or options of views without any.
-    """
+    """The augmented views that the request names."""
     words = request.views or []
     if words and "audio" not in modalities:
         raise ConfigError("--views are of audio, and there is no audio encoder", expected="--audio NAME")
@@ -225,12 +227,12 @@ def _loaded(
     return encoder
 
 
-def _of_source(encoder: Encoder, source: str, dataset: str, workspace: Workspace) -> Encoder:
+def _of_source(encoder: Encoder, source: str, asked: Extraction) -> Encoder:
     """The encoder for another text than the table's, with its own store and identity."""
     if source == text_sources.CORPUS:
         return encoder
     other = copy.copy(encoder)
     short, dot, suffix = encoder.name.partition(".")
     other.name = f"{short}{JOINT}{source}{dot}{suffix}"
-    other.identity = {**encoder.identity, "text_source": text_sources.identity(source, dataset, workspace)}
+    other.identity = {**encoder.identity, "text_source": text_sources.identity(source, asked.dataset, asked.workspace)}
     return other

@@ -13,12 +13,11 @@ from pathlib import Path
 from ser.accelerator import ALL_GPUS, gpus
 from ser.errors import AudioError, ConfigError
 from ser.extract.report import ExtractionReport
-from ser.extract.request import ExtractionRequest, checked, extract_dataset
+from ser.extract.request import Extraction, ExtractionRequest, checked, extract_dataset
 from ser.progress import progress
 from ser.workers import slurm
 from ser.workers.engine import Engine, as_finished, refuse_all_gpus
 from ser.workers.sbatch import Allocation
-from ser.workspace import Workspace
 
 WHOLE_ON = "cuda"  # where what failed in a part is tried again
 HERE, SLURM = "here", "slurm"
@@ -57,22 +56,14 @@ class Placement:
         return Allocation("ser-extract", cores, self.time, self.partition, self.sbatch, self.at_once)
 
 
-@dataclass(frozen=True)
-class ExtractionPart(slurm.Again):
+class ExtractionPart(Extraction, slurm.Again):
     """One part of an extraction, or the whole of it, as a call that another process can make."""
-
-    dataset: str
-    root: Path | None
-    request: ExtractionRequest
-    workspace: Workspace
-    quiet: bool = True
 
     def __call__(self) -> list[ExtractionReport]:
         """Extract, and report each store. A part whose utterances all fail is not an error: the whole is tried at the end."""
         say: Callable[[str], None] = (lambda _: None) if self.quiet else _print
         try:
-            found = extract_dataset(self.dataset, self.root, self.request, self.workspace, self.quiet, say, {})
-            return list(found)
+            return list(extract_dataset(self, say, {}))
         except AudioError:
             if self.request.shard[1] == 1:
                 raise
@@ -124,38 +115,35 @@ def parts(whole: ExtractionPart, count: int, devices: Sequence[str] = ()) -> lis
     return found
 
 
-def spread(
-    whole: ExtractionPart, placement: Placement, quiet: bool, say: Callable[[str], None]
-) -> list[ExtractionReport]:
+def spread(whole: ExtractionPart, placement: Placement, say: Callable[[str], None]) -> list[ExtractionReport]:
     """Extract in parts, and merge.
 
     Raises:
         ConfigError: an option is wrong, or there is no GPU, no cluster, no package.
         SerError: a part died; what was done is kept.
     """
-    table, _, wanted, views = checked(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say)
+    table, _, wanted, views = checked(whole, say)
     label = f"{whole.dataset} {', '.join(name for _, name in wanted)}"
     if placement.backend == SLURM:
         with_audio = int((table.frame["path"] != "").sum()) if table.has("path") else 0
         sizes = {"audio": with_audio * (1 + len(views)), "text": len(table.frame)}
         most = sum(sizes[modality] for modality, _ in wanted)
-        return _on_slurm(whole, placement, label, most, quiet, say)
+        return _on_slurm(whole, placement, label, most, say)
     if placement.backend == HERE:
         devices = gpus()
         whole = replace(whole, request=replace(whole.request, device=WHOLE_ON))
-        units, engine = parts(whole, len(devices), devices), Engine(len(devices))
+        units, engine = parts(replace(whole, quiet=True), len(devices), devices), Engine(len(devices))
     else:
-        units = parts(replace(whole, request=replace(whole.request, jobs=1)), placement.parts)
+        units = parts(replace(whole, request=replace(whole.request, jobs=1), quiet=True), placement.parts)
         engine = Engine(backend=placement.backend, address=placement.address, workspace=whole.workspace.root)
-    ended = as_finished(_call, [(unit,) for unit in units], engine, label)
-    for _ in progress(ended, len(units), label, "parts", quiet):
+    ended = as_finished(ExtractionPart.__call__, [(unit,) for unit in units], engine, label)
+    for _ in progress(ended, len(units), label, "parts", whole.quiet):
         pass
-    found = extract_dataset(whole.dataset, whole.root, whole.request, whole.workspace, quiet, say, {})
-    return list(found)
+    return list(extract_dataset(whole, say, {}))
 
 
 def _on_slurm(
-    whole: ExtractionPart, placement: Placement, label: str, most: int, quiet: bool, say: slurm.Say
+    whole: ExtractionPart, placement: Placement, label: str, most: int, say: slurm.Say
 ) -> list[ExtractionReport]:
     """Extract in jobs of SLURM.
 
@@ -163,7 +151,7 @@ def _on_slurm(
         most: the number of utterances, of all encoders and views, for the line of progress.
     """
     root = whole.workspace.root.resolve()
-    whole = replace(whole, quiet=False, workspace=replace(whole.workspace, root=root))
+    quiet, whole = whole.quiet, replace(whole, quiet=False, workspace=replace(whole.workspace, root=root))
     key = repr((Path.cwd(), whole.dataset, whole.root, replace(whole.request, jobs=1)))  # their paths may be relative
     folder = root / slurm.FOLDER / f"{whole.dataset}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     stores = whole.workspace.features(whole.dataset)
@@ -192,7 +180,3 @@ def _count_rows(stores: Path, known: dict[Path, int]) -> None:
                     known[path] = len(file["utt_id"])
             except OSError:  # merged meanwhile
                 continue
-
-
-def _call(part: ExtractionPart) -> list[ExtractionReport]:
-    return part()

@@ -9,7 +9,7 @@ from ser.errors import ConfigError, TrainingError
 from ser.extract.encoder import load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
-from ser.extract.request import ExtractionRequest, extract_dataset
+from ser.extract.request import Extraction, ExtractionRequest, extract_dataset
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table
@@ -36,7 +36,7 @@ def space(maker: Any) -> Workspace:
 
 def words(space: Workspace, source: str) -> None:
     request = ExtractionRequest(text=["wordpiece"], text_source=source)
-    assert [r.failed for r in extract_dataset("toy", None, request, space, True, lambda _: None, {})] == [0]
+    assert [r.failed for r in extract_dataset(Extraction("toy", None, request, space), lambda _: None, {})] == [0]
 
 
 def quick(space: Workspace, **options: Any) -> dict[str, Any]:
