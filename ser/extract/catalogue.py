@@ -6,7 +6,7 @@ from ser import registry
 from ser.extract.checkpoints import fetch_command
 from ser.extract.encoder import ENCODERS, find
 from ser.metadata import ledger
-from ser.metadata.parsing import few
+from ser.metadata.parsing import few, in_columns
 
 HEADER: tuple[str, ...] = (
     "name", "modality", "features", "levels (default first)", "licence", "hub id", "corpora seen")  # fmt: skip
@@ -19,8 +19,7 @@ def listing() -> list[str]:
     rows = [HEADER]
     for name in sorted(plugins, key=lambda n: (plugins[n].MODALITY, n)):
         rows += _rows(name, plugins[name])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return in_columns(rows)
 
 
 def _rows(name: str, plugin: ModuleType) -> list[tuple[str, ...]]:

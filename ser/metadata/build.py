@@ -158,7 +158,6 @@ def ensure_table(
     dataset: str,
     workspace: Workspace,
     root: Path | None = None,
-    plugin: str | None = None,
     say: Say | None = None,
     quiet: bool = False,
 ) -> Table:
@@ -177,7 +176,7 @@ def ensure_table(
     if workspace.table(dataset).is_file() or root is None:
         table = load_table(dataset, workspace)
         return table if root is None else _moved(table, root, inform)
-    built = build(dataset, root, plugin, quiet)
+    built = build(dataset, root, quiet=quiet)
     path = keep(built, workspace)
     for line in summary_lines(built, path) + ([built.unusable.line(built.table.root)] if built.unusable else []):
         inform(line)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ser.errors import CorpusError
-from ser.metadata import one_hot
-from ser.metadata.labels_in_cells import Spelling, label_of, votes_of
+from ser.metadata.labels_in_cells import Spelling, class_columns, label_of, marked_classes, votes_of
 from ser.metadata.parsing import LOG, few
 from ser.metadata.schema import COLUMNS, NUMBER, RATINGS, Row, is_dimension
 from ser.metadata.table_files import RawRow
@@ -71,7 +70,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     if listed and not {"path", "text"} & set(columns):
         raise CorpusError(f"{where} names neither audio nor text", expected="a column path (or file, wav, ...) or text",
                           found=f"columns {', '.join(ignored + list(columns.values()))}")  # fmt: skip
-    words = {} if {"emotion", "label"} & set(columns) else one_hot.find_columns(listed, ignored)
+    words = {} if {"emotion", "label"} & set(columns) else class_columns(listed, ignored)
     ignored = [key for key in ignored if key not in words]
     if ignored:
         numbers = next((plain(key) for key in ignored if is_dimension(plain(key)) and _are_numbers(listed, key)), None)
@@ -81,7 +80,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     for k, cells in enumerate(listed):
         listed[k] = {name: cells.get(key) for name, key in columns.items()}
         if words:
-            listed[k]["emotion"] = one_hot.label_of(cells, words)
+            listed[k]["emotion"] = marked_classes(cells, words)
     spelling = Spelling(listed, where, plural=plain(columns.get("label", "")) == "labels")
     base = folder.resolve()
     scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
@@ -222,9 +221,8 @@ def _row(
                         expected=f"seconds, such as 12.5 or 0:12.5 (or milliseconds in a column {name}_ms)",
                     )
     if row.get("end") is None and row.get("start") is not None and row.get("duration") is not None:
-        with suppress(
-            TypeError, ValueError
-        ):  # as NeMo's manifests give a segment; make_table names a cell that is not a number
+        # As NeMo's manifests give a segment; make_table names a cell that is not a number.
+        with suppress(TypeError, ValueError):
             row["end"] = float(row["start"]) + float(row["duration"])
     return row
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from ser import registry
 from ser.errors import ConfigError, CorpusError
 from ser.metadata import ledger
+from ser.metadata.parsing import in_columns
 from ser.metadata.schema import Row, Scale, TableFacts
 from ser.metadata.table import Table, columns_of_rows, table_of_columns
 from ser.registry import unknown
@@ -181,8 +182,7 @@ def listing() -> list[str]:
         utterances, sentences = (f"{n:,}" if n is not None else "-" for n in (facts.UTTERANCES, facts.SENTENCES))
         licence = re.split(r" \(|; ", facts.LICENCE)[0]
         rows.append((name, _languages(facts) or "-", utterances, sentences, facts.TITLE, licence))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return in_columns(rows)
 
 
 def description(name: str) -> list[str]:

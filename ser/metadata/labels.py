@@ -20,22 +20,6 @@ from ser.registry import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-CANONICAL = (
-    "anger",
-    "happiness",
-    "neutral",
-    "sadness",
-    "fear",
-    "disgust",
-    "surprise",
-    "calm",
-    "excitement",
-    "frustration",
-    "boredom",
-    "contempt",
-    "other",
-)
-
 # Words that people use for the canonical emotions, for corpora without a label list of their own (folder, csv).
 SYNONYMS = {
     "anger": ("angry", "ang", "anger"),
@@ -52,9 +36,10 @@ SYNONYMS = {
     "contempt": ("contempt", "contemptuous"),
     "other": ("other", "oth"),
 }
+CANONICAL = tuple(SYNONYMS)  # the emotions, in the order of classes
 FILES = (".json", ".yaml", ".yml")
 WITHOUT = "-without-"
-_BY_WORD = {word: name for name, words in SYNONYMS.items() for word in words}
+BY_WORD = {word: name for name, words in SYNONYMS.items() for word in words}
 
 
 def from_word(word: str) -> str:
@@ -64,7 +49,7 @@ def from_word(word: str) -> str:
     ('anger', 'sadness', 'other')
     """
     plain = unicodedata.normalize("NFC", word).strip().lower().replace(" ", "_").replace("-", "_")
-    return _BY_WORD.get(plain) or _BY_WORD.get(re.sub(r"^\d+[._)]+", "", plain), "other")
+    return BY_WORD.get(plain) or BY_WORD.get(re.sub(r"^\d+[._)]+", "", plain), "other")
 
 
 def is_strange(word: str) -> bool:

@@ -1,14 +1,17 @@
 """Help for corpus plugins: walking a folder, reading old text files, looking labels up, and noting files that are left out."""
 
 import codecs
+import csv
+import io
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ser.audio.files import ENDINGS
 from ser.errors import CorpusError
@@ -177,6 +180,24 @@ def read_text(path: Path) -> str:
     return mended(text.lstrip("\ufeff"))  # a file that was marked twice
 
 
+def rows_of_csv(path: Path, *columns: str, **form: Any) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file of a release, by column.
+
+    Args:
+        columns: those that it must have.
+        form: arguments of `csv.DictReader`, such as the delimiter.
+
+    Raises:
+        CorpusError: as of `read_text`, or it lacks a column.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), **form)
+    found = reader.fieldnames or ()
+    if not set(columns) <= set(found):
+        there = "a Git LFS pointer" if "git-lfs" in str(found) else ", ".join(found) or "nothing"
+        raise CorpusError(str(path), expected=f"columns {', '.join(columns)}", found=there)
+    yield from reader
+
+
 def shared(cell: str, known: dict[str, str]) -> str:
     """The cell, as the object that an equal one of its column was before; ids, which all differ, are not looked for all along.
 
@@ -233,6 +254,12 @@ def few(words: Iterable[str], most: int = 10) -> str:
     listed = list(words)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equal length as lines, their cells one under another."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def left_out(number: int, what: str) -> None:

@@ -295,9 +295,8 @@ def from_csv(content: bytes, what: str) -> dict[str, list[str]]:
     """
     csv.field_size_limit(2**31 - 1)  # one long transcript is not damage
     try:
-        content.decode(
-            "utf-8-sig"
-        )  # of what is not UTF-8, it names the place in the file; the lines below read piece by piece
+        # Of what is not UTF-8 this names the place in the file; the lines below read piece by piece.
+        content.decode("utf-8-sig")
         reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
         header = next(reader, [])
         twice = next((name for name in header if header.count(name) > 1), None)

@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
+RATE = 16000  # Hz
 
-def write_tone(path: Path, seconds: float = 0.1, rate: int = 16000) -> Path:
-    """Write a tone; the ending of the path says in which format.
 
-    Args:
-        seconds: its length.
-        rate: Hz.
-    """
+def write_tone(path: Path, seconds: float = 0.1) -> Path:
+    """Write a tone of 16 kHz; the ending of the path says in which format."""
     import numpy as np
     import soundfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    time = np.arange(round(seconds * rate)) / rate
-    soundfile.write(path, 0.1 * np.sin(2 * np.pi * 220 * time), rate)
+    time = np.arange(round(seconds * RATE)) / RATE
+    soundfile.write(path, 0.1 * np.sin(2 * np.pi * 220 * time), RATE)
     return path
 
 

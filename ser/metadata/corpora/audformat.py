@@ -13,7 +13,7 @@ from typing import Any
 from ser.errors import CorpusError
 from ser.metadata.column_names import choose, translate
 from ser.metadata.corpora._example import write_tone
-from ser.metadata.labels import SYNONYMS
+from ser.metadata.labels import BY_WORD
 from ser.metadata.parsing import optional
 from ser.metadata.schema import Row, TableFacts
 from ser.metadata.table_files import RawRow
@@ -29,7 +29,7 @@ db.yaml                 schemes, splits, tables
 db.files.csv, ...       tables (or .parquet, .pkl: pickles are not read)
 audio/*.wav             files that the tables name
 """
-LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
 NOTES = (

@@ -3,8 +3,6 @@
 File names: actor, sentence, intended emotion, intended level: `1001_IEO_ANG_HI.wav`.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, shares, stem
+from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, shares, stem
 from ser.metadata.schema import Row
 
 TITLE = "CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset"
@@ -166,14 +164,8 @@ def _tables(root: Path, audio: str) -> dict[str, Path]:
 
 
 def _read(tables: dict[str, Path], name: str, *columns: str) -> Iterator[dict[str, str]]:
-    if name not in tables:
-        return
-    reader = csv.DictReader(io.StringIO(read_text(tables[name]), newline=""))
-    lacking = set(columns) - set(reader.fieldnames or ())
-    if lacking:
-        found = "a Git LFS pointer" if "git-lfs" in str(reader.fieldnames) else ", ".join(reader.fieldnames or ())
-        raise CorpusError(f"{tables[name]}", expected=f"columns {', '.join(columns)}", found=found)
-    yield from reader
+    if name in tables:
+        yield from rows_of_csv(tables[name], *columns)
 
 
 def _votes(rows: Iterator[dict[str, str]], kinds: str) -> dict[str, dict[str, float] | None]:
@@ -188,11 +180,7 @@ def _votes(rows: Iterator[dict[str, str]], kinds: str) -> dict[str, dict[str, fl
 
 
 def _levels(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
-    """Utterance -> column -> mean level; a cell has two of them where two emotions have equal votes: `37.2:58.6`.
-
-    Raises:
-        CorpusError: a cell is not a number.
-    """
+    """Utterance -> column -> mean level; a cell has two of them where two emotions have equal votes: `37.2:58.6`."""
     levels = {}
     for row in rows:
         try:

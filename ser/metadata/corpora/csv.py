@@ -6,7 +6,7 @@ from pathlib import Path
 from ser.errors import CorpusError
 from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_text, write_tone
-from ser.metadata.labels import SYNONYMS
+from ser.metadata.labels import BY_WORD
 from ser.metadata.schema import Row
 from ser.metadata.table_files import read_rows
 
@@ -19,7 +19,7 @@ TREE = """
 FILE.csv                a header, then one row per utterance: path, emotion, speaker, text, ... (as in the utterance table)
 *.wav                   audio; paths are relative to the file's folder, or to that of --root
 """
-LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
 NOTES = (

@@ -10,7 +10,7 @@ from typing import Any
 from ser.errors import CorpusError
 from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_tone
-from ser.metadata.labels import SYNONYMS
+from ser.metadata.labels import BY_WORD
 from ser.metadata.parsing import optional
 from ser.metadata.schema import Row
 from ser.metadata.table_files import RawRow
@@ -27,7 +27,7 @@ TREE = """
 dataset_dict.json, train/, ...      as save_to_disk leaves them (or dataset_info.json and *.arrow, for one split)
 data/train-00000-of-00001.parquet   or the Parquet files of a hub repository, named after their split
 """
-LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
 NOTES = (

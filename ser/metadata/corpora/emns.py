@@ -4,14 +4,12 @@
 (`wavs/recorded_audio_RF6OuQ4.webm`), user_id. The audio comes in archives of WebM files.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+from ser.metadata.parsing import canonical, files_below, left_out, rows_of_csv, stem
 from ser.metadata.schema import Row
 
 TITLE = "EMNS, the Emotive Narrative Storytelling corpus"
@@ -62,7 +60,7 @@ def parse(root: Path) -> Iterator[Row]:
     for path in sorted(files_below(root, *_ENDINGS), key=lambda p: ("raw" in p.lower(), p)):
         audio.setdefault(stem(path), path)
     lacking, unused = 0, set(audio)
-    for cells in _read(table):
+    for cells in rows_of_csv(table, *COLUMNS, delimiter="|"):
         name = stem(cells["audio_recording"])
         if name not in audio:
             lacking += 1
@@ -95,11 +93,3 @@ def example(root: Path) -> Path:
     )
     write_tones(root / "cleaned_webm", "recorded_audio_aB1.wav", "recorded_audio_cD2.wav")
     return root
-
-
-def _read(table: Path) -> Iterator[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(read_text(table), newline=""), delimiter="|")
-    found = reader.fieldnames or ()
-    if not set(COLUMNS) <= set(found):
-        raise CorpusError(f"{table}", expected=f"columns {', '.join(COLUMNS)}", found=", ".join(found) or "nothing")
-    yield from reader

@@ -7,7 +7,7 @@ from pathlib import Path
 from ser.metadata.corpora import _emobox as emobox
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.folds.fold_file import Line
-from ser.metadata.labels import SYNONYMS
+from ser.metadata.labels import BY_WORD
 from ser.metadata.schema import Row, TableFacts
 from ser.metadata.table_files import read_json_lines
 
@@ -27,7 +27,7 @@ EmoBox/
   data/NAME/fold_1/NAME_train_fold_1.jsonl, NAME_test_fold_1.jsonl, ...     folds (also fold1/, ..._fold1.jsonl)
   downloads/NAME/...                audio
 """
-LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
 NOTES = (

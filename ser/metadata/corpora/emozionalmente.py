@@ -4,14 +4,12 @@
 recognised, `users.csv` sex and age.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, shares
+from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, shares
 from ser.metadata.schema import Row
 
 TITLE = "Emozionalmente, a crowdsourced Italian speech emotional corpus"
@@ -108,13 +106,7 @@ def _read(tables: dict[str, Path], name: str, *columns: str) -> Iterator[dict[st
     if name not in tables:
         LOG.warning("not there: %s", name)
         return
-    reader = csv.DictReader(io.StringIO(read_text(tables[name]), newline=""))
-    found = reader.fieldnames or ()
-    if not set(columns) <= set(found):
-        raise CorpusError(
-            f"{tables[name]}", expected=f"columns {', '.join(columns)}", found=", ".join(found) or "nothing"
-        )
-    yield from reader
+    yield from rows_of_csv(tables[name], *columns)
 
 
 def _votes(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float] | None]:

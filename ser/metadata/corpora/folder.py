@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser.metadata.column_names import shared_stems
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.labels import SYNONYMS, from_word, is_strange, one_spelling
+from ser.metadata.labels import BY_WORD, from_word, is_strange, one_spelling
 from ser.metadata.parsing import LOG, audio_below, few, left_out
 from ser.metadata.schema import Row
 from ser.metadata.words_in_cells import GENDERS, SPLITS, as_label, is_missing, part_of
@@ -27,7 +27,7 @@ SPEAKER/LABEL/*.wav     or the other way round
 train/..., test/...     or any of these in folders of the official split, which may also lie below LABEL
 female/..., session1/.. or in folders of a gender or a session; folders called wav or audio are passed over
 """
-LABELS = {word: emotion for emotion, words in SYNONYMS.items() for word in words}
+LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
 NOTES = (

@@ -3,15 +3,13 @@
 Works from the three CSV files alone (text); audio is there where the release's video files are.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, stem
+from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, stem
 from ser.metadata.schema import Row
 from ser.metadata.words_in_cells import seconds_of
 
@@ -69,7 +67,7 @@ def parse(root: Path) -> Iterator[Row]:
     clips, other = _clips(root)
     missing = used = 0
     for split, table in tables.items():
-        for cells in _read(table):
+        for cells in rows_of_csv(table, *_COLUMNS):
             row = _row(cells, split, table)
             row["path"] = clips.get(row["utterance_id"], "")
             used += bool(row["path"])
@@ -114,15 +112,6 @@ def _clips(root: Path) -> tuple[dict[str, str], int]:
         else:
             found.setdefault(f"{split}_{stem(path)}", path)
     return found, other
-
-
-def _read(table: Path) -> Iterator[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(read_text(table), newline=""))
-    lacking = set(_COLUMNS) - set(reader.fieldnames or ())
-    if lacking:
-        found = ", ".join(reader.fieldnames or ()) or "nothing"
-        raise CorpusError(f"{table}", expected=f"columns {', '.join(_COLUMNS)}", found=found)
-    yield from reader
 
 
 def _row(cells: dict[str, str], split: str, table: Path) -> Row:

@@ -4,14 +4,12 @@ File names: speaker, emotion, sentence: `MK0_fear_13.wav`. `data.tsv` has the te
 """
 
 import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, named_as, read_text
+from ser.metadata.parsing import LOG, canonical, named_as, rows_of_csv
 from ser.metadata.schema import Row
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
@@ -87,10 +85,6 @@ def _facts(root: Path) -> dict[str, dict[str, str]]:
     if file is None:
         LOG.warning("not there: data.tsv; so no text, gender and age")
         return {}
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-        raise CorpusError(
-            f"{file}", expected=f"columns {', '.join(_COLUMNS)}", found=", ".join(reader.fieldnames or ())
-        )
-    rows = ({k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader)
+    lines = rows_of_csv(file, *_COLUMNS, delimiter="\t", quoting=csv.QUOTE_NONE)
+    rows = ({k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in lines)
     return {row["file_id"].removesuffix(".wav"): row for row in rows}

@@ -103,11 +103,7 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
 
 
 def _declared(path: Path, lines: list[dict[str, str]]) -> int | None:
-    """The number of folds that the file says it has; None where it does not say.
-
-    Raises:
-        ConfigError: it has fewer or more.
-    """
+    """The number of folds that the file says it has; None where it does not say."""
     if COUNT not in lines[0]:
         return None
     there = len({line["fold"] for line in lines})
