@@ -12,7 +12,7 @@ _LAZY = {
     "load_table": "ser.metadata.table",
     "FeatureStore": "ser.features.stores.store",
     "load_tensors": "ser.features.tensors",
-    "to_datasets": "ser.features.to_datasets",
+    "to_datasets": "ser.features.export",
     "StoreDataset": "ser.train.store_dataset",
     "fit": "ser.train.experiments.fit",
     "benchmark": "ser.train.experiments.benchmark",

@@ -77,9 +77,9 @@ def writing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{token}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk does not say what was being written
         raise
@@ -109,11 +109,11 @@ def writing_folder(path: Path) -> Iterator[Path]:
     try:
         yield new
         for file in new.rglob("*"):
-            _sync(file)
+            sync(file)
         if whole.exists():
             whole.rename(before)
         new.rename(whole)
-        _sync(whole.parent)
+        sync(whole.parent)
     finally:
         _put_back(before, whole)
 
@@ -141,7 +141,8 @@ def _put_back(before: Path, whole: Path) -> None:
     shutil.rmtree(before.parent, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have what was written at a path, or the names in a folder, on the disk when this returns."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -408,7 +408,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """`full(3)`: the disk has room for three more files."""
     import ser.workspace
 
-    real = ser.workspace._sync
+    real = ser.workspace.sync
 
     def after(files: int) -> None:
         left = [files]
@@ -420,7 +420,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             real(path)
 
-        monkeypatch.setattr(ser.workspace, "_sync", sync)
+        monkeypatch.setattr(ser.workspace, "sync", sync)
 
     return after
 

@@ -75,6 +75,7 @@ def merge(session: Session, **which: Any) -> None:
 def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face)."""
     from ser.features.export import export as write
+    from ser.features.export import save_datasets, to_datasets
     from ser.features.stores.maintenance import choose
     from ser.features.stores.store import FeatureStore
 
@@ -82,8 +83,6 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
         dataset, name = path.parent.name, path.name.removesuffix(".h5")
         written, count = output / f"{dataset}.{name}.{kind}", 0
         if kind == "datasets":
-            from ser.features.to_datasets import save_datasets, to_datasets
-
             made = to_datasets(dataset, session.workspace, store=name)
             save_datasets(made, written)
             count = len(made)

@@ -16,6 +16,7 @@ from ser.export.card import model_card
 from ser.export.origins import Origin, corpus_origin, encoder_origin, origins_of
 from ser.files import sha256_of
 from ser.jsonfile import plain, write_json
+from ser.metadata.parsing import few
 from ser.metadata.targets import EMOTION, MIXED, VOTES, plugin
 from ser.results.metrics.calibration import is_bound
 from ser.results.metrics.evaluation import fit_temperatures
@@ -118,7 +119,7 @@ def refuse_other_content(output: Path, overwrite: bool) -> None:
         raise ConfigError(
             f"{output} holds more than a model, which --overwrite would remove",
             expected=f"{CONFIG}, {CARD} and the heads alone",
-            found=", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else ""),
+            found=few(others, 5),
             action="Move them elsewhere, or name another folder.",
         )
 

@@ -1,23 +1,30 @@
-"""Export of a feature store for other programs; one block at a time is in memory."""
+"""Export of a feature store for other programs, and of a table with its features to Hugging Face `datasets`.
+
+Of a store, one block at a time is in memory.
+"""
 
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
 from ser.features.label_leaks import IDENTITY, refuse_bare
+from ser.features.store_selection import open_stores
 from ser.features.stores.layout import FRAME
 from ser.features.stores.store import FeatureStore
+from ser.metadata.parsing import optional
+from ser.metadata.schema import TEXT
+from ser.metadata.table import load_table
 from ser.optional import absent
-from ser.workspace import writing
+from ser.workspace import Workspace, open_workspace, writing, writing_folder
 
-if TYPE_CHECKING:
-    import pandas as pd
+FEATURES = "features"  # the column of a `datasets.Dataset`
 
 
 def export(store: FeatureStore, path: Path) -> Path:
@@ -68,10 +75,8 @@ def _write_array(
             file.write(np.ascontiguousarray(block).view(np.uint8).data)
 
 
-def _frames(store: FeatureStore) -> "Iterator[pd.DataFrame]":
+def _frames(store: FeatureStore) -> Iterator[pd.DataFrame]:
     """A table of the features, some rows at a time."""
-    import pandas as pd
-
     begin = 0
     for block in store.blocks(store.ids):
         frame = pd.DataFrame(block.values, columns=[f"f{i}" for i in range(store.dim)])
@@ -103,3 +108,62 @@ def _write_parquet(store: FeatureStore, path: Path) -> None:
     finally:
         if writer is not None:
             writer.close()
+
+
+def to_datasets(dataset: str, workspace: Workspace | str | Path = ".", *, store: str | None = None) -> Any:
+    """Make a `datasets.Dataset` of a table: one row for each utterance, without columns that are empty.
+
+    `emotion` is a `ClassLabel`; `path` is that of the audio file, for `cast_column("path", datasets.Audio())`.
+
+    Args:
+        dataset: a table of the workspace.
+        store: of features, by name or by encoder, which become the column `features`: `(D,)`, `(L, D)`, or framewise
+            `(T, D)`. Utterances without features are left out. The description has the identity of the features.
+
+    Returns:
+        The dataset, in memory; `save_to_disk` or `push_to_hub` keep it.
+
+    Raises:
+        CorpusError: there is no such table, or the package is missing.
+        ConfigError, StoreError: there is no such store.
+    """
+    package: Any = optional("datasets")
+    space = open_workspace(workspace)
+    table = load_table(dataset, space)
+    frame, kinds = table.frame, {}
+    columns: dict[str, Any] = {}
+    description = f"{dataset}, exported by ser. Licence: {table.facts.get('licence') or 'see the corpus'}."
+    if store is not None:
+        (named,) = open_stores(space, table, [store], None).values()
+        with named as opened:
+            frame = frame[frame["utterance_id"].isin(set(opened.ids))]
+            values: Any = opened.read(list(frame["utterance_id"]), np.int32 if opened.vocabulary else np.float32)
+            kind = package.Value(str(np.dtype(np.int32 if opened.vocabulary else np.float32)))
+            for size in reversed(opened.shape):
+                kind = package.Sequence(kind, length=size)
+            framewise = opened.level == FRAME
+            columns[FEATURES] = np.split(values.values, values.offsets[1:-1]) if framewise else list(values)
+            kinds[FEATURES] = package.Sequence(kind) if framewise else kind
+            description += f" Features: {identity_of(opened)}"
+    for name in filter(table.has, table.columns):
+        columns[name] = list(frame[name])
+        kinds[name] = package.Value("string" if table.columns[name] == TEXT else "float64")
+    if "path" in columns:
+        columns["path"] = [str(table.root / path) if path else "" for path in columns["path"]]
+    if "emotion" in columns:
+        words = sorted(set(columns["emotion"]) - {""})
+        numbers: dict[str, int | None] = {"": None, **{word: number for number, word in enumerate(words)}}
+        columns["emotion"] = [numbers[word] for word in columns["emotion"]]
+        kinds["emotion"] = package.ClassLabel(names=words)
+    features = package.Features(kinds)
+    citation = str(table.facts.get("citation") or "")
+    about = package.DatasetInfo(description=description, citation=citation, features=features)
+    return package.Dataset.from_dict(columns, info=about)
+
+
+def save_datasets(made: Any, folder: Path) -> Path:
+    """Write a `datasets.Dataset` into a folder, in place of what is there; whole or not at all."""
+    optional("datasets").disable_progress_bars()
+    with writing_folder(folder) as aside:
+        made.save_to_disk(str(aside))
+    return folder

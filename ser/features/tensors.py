@@ -235,53 +235,13 @@ class OpenDataset:
     ) -> Tensors:
         """Tensors under a label scheme, see `load_tensors`; `streamed`: features stay on disk until they are needed."""
         asked = parse_target(target, list(self.table.ratings))
-        if asked.kind != EMOTION:
-            return self._with_target(asked, scheme, classes, views, values, streamed)
-        frame, names, present, dropped = self._labelled(scheme, classes)
-        number = {c: k for k, c in enumerate(present)}
-        labels = np.array([number[n] for n in names], dtype=np.int64)
-        return self._made(frame, labels, present, dropped, views, values, streamed)
-
-    def _with_target(
-        self,
-        asked: Target,
-        scheme: str,
-        classes: Sequence[str] | None,
-        views: Sequence[str] | None,
-        values: bool,
-        streamed: bool,
-    ) -> Tensors:
-        """Tensors with a target that is not one class."""
-        self._refuse_by_label()
-        rule = load_scheme(scheme, self.table.frame)
-        rows = target_plugin(asked.kind).read(self.table, rule, asked.names, classes)
-        places = np.flatnonzero(rows.keep)
-        frame = self.table.frame.iloc[places].reset_index(drop=True)
-        dropped = dict(rows.dropped)
-        order = np.arange(len(frame)).astype(object)
-        frame, kept = _with_features(self.table, frame, order, self.stores, self.space, dropped)
-        own = kept.astype(np.int64)
-        made = self._made(frame, rows.labels[own], rows.outputs, dropped, views, values, streamed)
-        untested = rows.untested[own]
-        return replace(
-            made,
-            target=asked,
-            values=None if rows.values is None else rows.values[own],
-            untested=untested if untested.any() else None,
-            stamps=(*rows.stamps, *self.brought),
-        )
-
-    def _made(
-        self,
-        frame: pd.DataFrame,
-        labels: NDArray[np.int64],
-        present: tuple[str, ...],
-        dropped: dict[str, int],
-        views: Sequence[str] | None,
-        values: bool,
-        streamed: bool,
-    ) -> Tensors:
-        """Tensors of the rows in use."""
+        more: dict[str, Any] = {}
+        if asked.kind == EMOTION:
+            frame, names, present, dropped = self._labelled(scheme, classes)
+            number = {c: k for k, c in enumerate(present)}
+            labels = np.array([number[n] for n in names], dtype=np.int64)
+        else:
+            frame, labels, present, dropped, more = self._with_target(asked, scheme, classes)
         ids = list(frame["utterance_id"])
         nothing = np.empty((len(frame), 0), dtype=np.float32)
         blocks = [Block(n, s.modality, nothing) for n, s in self.stores.items()]
@@ -295,7 +255,29 @@ class OpenDataset:
         if views:
             folder = self.space.features(self.table.dataset)
             blocks, drawn = load_view_rows(views, folder, blocks, self.stores, frame)
-        return Tensors(self.table.dataset, frame, labels, present, tuple(blocks), self.table, dropped, facts, drawn)
+        name = self.table.dataset
+        return Tensors(name, frame, labels, present, tuple(blocks), self.table, dropped, facts, drawn, **more)
+
+    def _with_target(
+        self, asked: Target, scheme: str, classes: Sequence[str] | None
+    ) -> tuple[pd.DataFrame, NDArray[np.int64], tuple[str, ...], dict[str, int], dict[str, Any]]:
+        """The rows with a target that is not one class, as `_labelled`, and what `Tensors` have of such a target."""
+        self._refuse_by_label()
+        rule = load_scheme(scheme, self.table.frame)
+        rows = target_plugin(asked.kind).read(self.table, rule, asked.names, classes)
+        frame = self.table.frame.iloc[np.flatnonzero(rows.keep)].reset_index(drop=True)
+        dropped = dict(rows.dropped)
+        order = np.arange(len(frame)).astype(object)
+        frame, kept = _with_features(self.table, frame, order, self.stores, self.space, dropped)
+        own = kept.astype(np.int64)
+        untested = rows.untested[own]
+        more = {
+            "target": asked,
+            "values": None if rows.values is None else rows.values[own],
+            "untested": untested if untested.any() else None,
+            "stamps": (*rows.stamps, *self.brought),
+        }
+        return frame, rows.labels[own], rows.outputs, dropped, more
 
     def _refuse_by_label(self) -> None:
         for name, store in self.stores.items():

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.stores.failures import read_failures
-from ser.features.stores.layout import some
 from ser.features.stores.names import MARK
 from ser.features.stores.store import FeatureStore
 from ser.features.stores.streamed import Streamed, concatenated
 from ser.features.views import by_label, named, source_as, view_stores
 from ser.metadata.labels import Scheme
+from ser.metadata.parsing import few
 
 NO_VIEW = -1
 
@@ -136,7 +136,7 @@ def rows_of(view: FeatureStore, original: FeatureStore, frame: pd.DataFrame) -> 
         lacking = [i for i in lacking if i not in failed]
     if lacking:
         raise StoreError(
-            f"{view.path} lacks {len(lacking)} of {int(wanted.sum())} utterances: {some(lacking)}",
+            f"{view.path} lacks {len(lacking)} of {int(wanted.sum())} utterances: {few(lacking, 5)}",
             action="Give the `ser extract --views ...` again that made it: it goes on.",
         )
     both = frame["utterance_id"][has].tolist()

@@ -36,6 +36,7 @@ from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_dev
 from ser.extract.plan import chunks
 from ser.extract.provenance import versions
 from ser.files import JsonObject
+from ser.metadata.parsing import few
 from ser.optional import need
 
 TOKENIZER = ("tokenizer.json", "vocab.json")
@@ -194,8 +195,9 @@ class Transcriber:
     def _refuse_language(self, found: ModelFiles, language: str) -> None:
         known = sorted(self.languages) or ["en"]
         if language not in known:
-            some = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
-            raise ConfigError(f"{found.model} does not know the language {language!r}", expected=f"one of {some}")
+            raise ConfigError(
+                f"{found.model} does not know the language {language!r}", expected=f"one of {few(known, 8)}"
+            )
 
 
 def _tidy(text: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
 from ser.features.stores.layout import MODALITIES
-from ser.files import open_regular
+from ser.files import sha256_of
 from ser.metadata.labels import alike, from_word, several
 from ser.metadata.schema import Row, TableFacts
 from ser.metadata.words_in_cells import as_label, is_missing
@@ -85,13 +85,10 @@ def sha256(path: Path) -> str:
     """Hash of a file; of a folder's `.npy` files with their names."""
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.npy")) if path.is_dir() else [path]:
-        own = hashlib.sha256()
-        with open_regular(file) as content:
-            while block := content.read(2**20):
-                own.update(block)
+        own = sha256_of(file).hexdigest()
         if file == path:
-            return own.hexdigest()
-        digest.update(f"{file.name} {own.hexdigest()}\n".encode())
+            return own
+        digest.update(f"{file.name} {own}\n".encode())
     return digest.hexdigest()
 
 

@@ -21,7 +21,7 @@ from ser.features.importing.loading import ImportOptions
 from ser.features.stores.bulk_reading import BLOCK_BYTES
 from ser.features.stores.failures import Failure, write_failures
 from ser.features.stores.identity import DECLARED
-from ser.features.stores.layout import FRAME, UTTERANCE, Facts, Record, some
+from ser.features.stores.layout import FRAME, UTTERANCE, Facts, Record
 from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE
@@ -311,8 +311,8 @@ def _nothing(feature: ImportedFeature, table: Table, failures: dict[str, Failure
                           found=next(iter(failures.values())).reason)  # fmt: skip
     return StoreError(
         f"{feature.store}: none of its {elsewhere} utterances is in the table of {table.dataset}",
-        expected=f"ids such as {some(table.ids, 2)}",
-        found=some(feature.pieces[0][0], 2),
+        expected=f"ids such as {few(table.ids, 2)}",
+        found=few(feature.pieces[0][0], 2),
     )
 
 

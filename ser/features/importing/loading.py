@@ -22,8 +22,8 @@ from ser.features.importing.feature_files import (
     labelled,
     same_label,
 )
-from ser.features.stores.layout import some
 from ser.metadata.build import parse_rating
+from ser.metadata.parsing import few
 from ser.metadata.schema import Scale
 
 FRAMES, TURNS = "frames", "turns"
@@ -205,8 +205,8 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
         if not known.keys() & set(wanted):
             raise CorpusError(
                 f"{name}: none of its {len(known)} ids is among those of the features",
-                expected=f"ids such as {some(ids, 2)}",
-                found=some(fact.ids, 2),
+                expected=f"ids such as {few(ids, 2)}",
+                found=few(fact.ids, 2),
             )
         return [known.get(utterance, "") for utterance in wanted]
     _refuse_count(fact, None, count)
@@ -225,11 +225,7 @@ def _joined(fact: Beside, ids: list[str] | None, content: Content, options: Impo
 
 
 def _by_id(fact: Beside) -> dict[str, Any]:
-    """Id -> value.
-
-    Raises:
-        CorpusError: one id has two values.
-    """
+    """Id -> value."""
     known: dict[str, Any] = {}
     for utterance, value in zip(map(composed, fact.ids or ()), fact.values, strict=True):
         if known.setdefault(utterance, value) != value:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from ser.errors import StoreError
 from ser.files import JsonObject
+from ser.metadata.parsing import few
 
 SCHEMA = "ser.store/1"
 UTTERANCE, FRAME = "utterance", "frame"
@@ -113,7 +114,7 @@ class DamagedRows(StoreError):
     def __init__(self, path: Path, ids: Sequence[str]) -> None:
         super().__init__(
             f"the feature store {path} is damaged",
-            expected=f"the features of {some(ids)} as they were written",
+            expected=f"the features of {few(ids, 5)} as they were written",
             found="others, by their check sum" if len(ids) == 1 else "others, by their check sums",
             action="`ser store verify --repair` removes damaged utterances; `ser extract` then makes them again.",
         )
@@ -182,11 +183,6 @@ def checked_index(arrays: dict[str, NDArray[Any]], level: str) -> Index:
     if (frames < 1).any() or (level == UTTERANCE and (frames != 1).any()) or float(frames.sum(dtype=float)) >= 2**62:
         raise ValueError("numbers of frames that cannot be")
     return Index(ids, *(arrays[name] for name in ARRAYS))
-
-
-def some(ids: Sequence[str], most: int = 5) -> str:
-    """The first few ids, for a message."""
-    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def concatenated(parts: Sequence[Index]) -> Index:

@@ -16,9 +16,10 @@ from numpy.typing import DTypeLike, NDArray
 from ser.errors import StoreError
 from ser.features.stores.bulk_reading import Ragged, batches, gather
 from ser.features.stores.file import StoreFile
-from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated, some
+from ser.features.stores.layout import FRAME, DamagedRows, Index, concatenated
 from ser.features.stores.names import options_of_name
-from ser.files import JsonObject
+from ser.files import JsonObject, sha256_of
+from ser.metadata.parsing import few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +203,7 @@ class FeatureStore:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the file; of the files' hashes where there are shards."""
-        hashes = [_sha256(file.path) for file in self._files]
+        hashes = [sha256_of(file.path).hexdigest() for file in self._files]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def verify(self) -> list[str]:
@@ -258,14 +259,14 @@ class FeatureStore:
         except KeyError:
             missing = [i for i in ids if i not in self._rows]
             raise StoreError(
-                f"{self.path} lacks {len(missing)} of {len(ids)} utterances: {some(missing)}",
+                f"{self.path} lacks {len(missing)} of {len(ids)} utterances: {few(missing, 5)}",
                 action="`ser extract` adds missing utterances.",
             ) from None
         ordered = np.sort(rows)  # `np.unique` would import `numpy.ma`, which takes longer than reading a small store
         if (ordered[1:] == ordered[:-1]).any():
             seen: set[str] = set()
             twice = [i for i in ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
-            raise StoreError(f"{self.path}: utterances are to be read twice: {some(twice)}", expected="each id once")
+            raise StoreError(f"{self.path}: utterances are to be read twice: {few(twice, 5)}", expected="each id once")
         return rows
 
 
@@ -301,14 +302,6 @@ def _absent(path: Path) -> StoreError:
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
         action=f"Make it with: ser extract --dataset {dataset} --audio {options_of_name(name)} (or --text)",
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 __all__ = ["FeatureStore", "Ragged", "shards_folder", "store_files"]

@@ -20,11 +20,12 @@ from ser.errors import StoreError
 from ser.features.stores.bulk_reading import batches, fill
 from ser.features.stores.file import StoreFile, write_file
 from ser.features.stores.identity import merged_provenance, refuse_other
-from ser.features.stores.layout import Damaged, Facts, Record, pack, some, to_json
+from ser.features.stores.layout import Damaged, Facts, Record, pack, to_json
 from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
 from ser.files import JsonObject
-from ser.workspace import writing
+from ser.metadata.parsing import few
+from ser.workspace import sync, writing
 
 
 class StoreWriter:
@@ -97,7 +98,7 @@ class StoreWriter:
         folder = shards_folder(self.path)
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _sync(folder.parent)
+            sync(folder.parent)
         with writing(folder / f"{self._number:06d}-{self._token}.h5") as temporary:
             write_file(temporary, self.facts, self.provenance, index, [values])
         self._number += 1
@@ -193,14 +194,6 @@ class StoreWriter:
             shards_folder(self.path).rmdir()
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def salvage(path: Path, aside: Path) -> str:
     """Rename a damaged file, and write its sound utterances in its place.
 
@@ -226,7 +219,7 @@ def salvage(path: Path, aside: Path) -> str:
     else:
         path.replace(aside)
     verb = "is" if len(lost) == 1 else "are"
-    what = f"{len(lost)} of its {len(sound)} utterances {verb} extracted again: {some(lost)}"
+    what = f"{len(lost)} of its {len(sound)} utterances {verb} extracted again: {few(lost, 5)}"
     return f"{path} is damaged: set aside as {aside.name}; {what}"
 
 
