@@ -21,9 +21,8 @@ from typing import Any, TypedDict, TypeVar
 
 from ser.errors import ConfigError
 
-VARIABLE = (
-    "SER_PARTS"  # references with `;` between them, each with `#` and the SHA-256 of its source once it is loaded
-)
+# References with `;` between them, each with `#` and the SHA-256 of its source once it is loaded.
+VARIABLE = "SER_PARTS"
 T = TypeVar("T")
 FORMS = "FILE.py:NAME, FILE.py or MODULE:NAME"
 _REFERENCE = re.compile(r"(?P<source>(?P<file>[^;#]+\.py)(?=:|$)|[A-Za-z_][\w.]*(?=:))(:(?P<attribute>[A-Za-z_]\w*))?")
@@ -406,9 +405,8 @@ def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: 
             action=f"Is it a {kind}? See docs/extending.md.",
         )
     given = members[main] if main else None
-    function = (
-        main == "load" and callable(given) and not isinstance(given, type)
-    )  # which may give an object of the class
+    # It may give an object of the class.
+    function = main == "load" and callable(given) and not isinstance(given, type)
     if base and not function and (not _derives(given, base) or any(_derives(given, other) for other in others)):
         but = f", and not from {' or '.join(other.partition(':')[2] for other in others)}" if others else ""
         raise OtherKindError(

@@ -22,9 +22,8 @@ SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, s
 SEGMENT_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
 CLIPPED_SHARE = 1e-3  # a share of clipped samples above this deserves a warning
 LOUDEST = 10.0  # of full scale: float samples beyond it are integers that were never divided by their range
-CANCELLED = (
-    0.01  # of the channels' energy: a mean of channels with less is of opposite phases (correlation under -0.98)
-)
+# Of the channels' energy: a mean of channels with less is of opposite phases (correlation under -0.98).
+CANCELLED = 0.01
 
 Audio = NDArray[np.float32]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound
 from ser.errors import AudioError
 
+PIPE = "-"  # the name of standard input, in messages and answers
 BLOCK = 1.0  # s that are read of a file at once
 LIVE_BLOCK = 0.1  # s that are read of a pipe at once
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # wFormatTag of a wav's fmt chunk
@@ -71,7 +72,7 @@ def _blocks(path: Path, sound: Any) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None, name: str = "-") -> Stream:
+def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None) -> Stream:
     """Read sound from a pipe: a wav, or raw samples.
 
     Args:
@@ -84,16 +85,16 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None, name: str = "-") -> S
         AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, a wav that ends before its
             header says so.
     """
-    rate, channels, kind, bits, size = _header(pipe, name) if raw is None else (*raw, "<i2", 16, None)
-    return Stream(name, rate, channels, _samples(pipe, name, rate, channels, kind, bits, size), live=True)
+    rate, channels, kind, bits, size = _header(pipe) if raw is None else (*raw, "<i2", 16, None)
+    return Stream(PIPE, rate, channels, _samples(pipe, rate, channels, kind, bits, size), live=True)
 
 
-def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
+def _header(pipe: BinaryIO) -> tuple[int, int, str, int, int | None]:
     """Read the header of a wav: rate, channels, type of the samples, bits, and bytes of audio if they are known."""
     head = _exactly(pipe, 12)
     if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         raise AudioError(
-            f"{name} is not a wav",
+            f"{PIPE} is not a wav",
             expected="a wav, or raw samples of 16 bits",
             found=repr(head[:12]) if head else "nothing",
             action="Give the rate of raw samples in Hz, and the channels where there are several: --raw 16000, --raw 8000x2.",
@@ -110,28 +111,28 @@ def _header(pipe: BinaryIO, name: str) -> tuple[int, int, str, int, int | None]:
             break
         content = _exactly(pipe, length + length % 2)
         if kind == b"fmt " and len(content) >= 16:
-            form = _format(name, content)
-    raise AudioError(f"the header of {name} is damaged", expected="a wav with a format, then its data")
+            form = _format(content)
+    raise AudioError(f"the header of {PIPE} is damaged", expected="a wav with a format, then its data")
 
 
-def _format(name: str, content: bytes) -> tuple[int, int, str, int]:
+def _format(content: bytes) -> tuple[int, int, str, int]:
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
     if tag == _EXTENSIBLE and len(content) >= 26:
         (tag,) = struct.unpack("<H", content[24:26])
     kind = "<i3" if (tag, bits) == (_PCM, 24) else _TYPES.get((tag, bits))
     if kind is None:
         raise AudioError(
-            f"{name} is a wav of the format {tag} with {bits} bits",
+            f"{PIPE} is a wav of the format {tag} with {bits} bits",
             expected="whole numbers of 8, 16, 24 or 32 bits, or floats",
             action="Write it to a file, which is read in any format.",
         )
     if not 1 <= channels <= MOST_CHANNELS or not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"the header of {name} is damaged", found=f"{channels} channels at {rate} Hz")
+        raise AudioError(f"the header of {PIPE} is damaged", found=f"{channels} channels at {rate} Hz")
     return rate, channels, kind, bits
 
 
 def _samples(
-    pipe: BinaryIO, name: str, rate: int, channels: int, kind: str, bits: int, size: int | None
+    pipe: BinaryIO, rate: int, channels: int, kind: str, bits: int, size: int | None
 ) -> Iterator[NDArray[np.float32]]:
     """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out.
 
@@ -144,7 +145,7 @@ def _samples(
         content = _exactly(pipe, block if size is None else min(block, size - count))
         if not content:
             if size is not None:
-                raise cut_short(name, size, count)
+                raise cut_short(PIPE, size, count)
             return
         count += len(content)
         rest += content

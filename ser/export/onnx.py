@@ -37,6 +37,7 @@ from ser.workspace import Workspace, writing
 TOLERANCE = 1e-4  # of a probability
 OPSET = 17
 LONGEST = 30.0  # s; encoders with windows take no more at once
+CLIPS = 5  # recordings of the corpus that the graph is checked on
 SECONDS = (1.3, 2.6, 4.1)  # of the noise that is heard where there are no recordings
 
 
@@ -124,7 +125,7 @@ def export_onnx(
     return Traced(output, "features" if why else WAVEFORM, why, heard, difference)
 
 
-def clips_of(head: SavedHead, workspace: Workspace, most: int = 5) -> Inputs | None:
+def clips_of(head: SavedHead, workspace: Workspace) -> Inputs | None:
     """The first utterances of the corpus of a head, with their segments, as far as the workspace has its table and the audio.
 
     Those that are known to be longer than any encoder takes at once are left out. None where there is none.
@@ -135,7 +136,7 @@ def clips_of(head: SavedHead, workspace: Workspace, most: int = 5) -> Inputs | N
         return None
     frame = table.frame
     fitting = frame[(frame["path"] != "") & ~(frame["duration"] > LONGEST)].drop_duplicates(["path", *SEGMENT])
-    rows = list(islice((row for row in fitting.index if (table.root / frame["path"][row]).is_file()), most))
+    rows = list(islice((row for row in fitting.index if (table.root / frame["path"][row]).is_file()), CLIPS))
     if not rows:
         return None
     paths = [table.root / path for path in frame["path"][rows]]
@@ -214,9 +215,8 @@ def _trace(
     """Write the graph; the first axis of each input, and those that `axes` names, may have any size."""
     sizes = {name: {0: "batch", **own} for name, own in [*axes.items(), *((name, {}) for name in graph.outputs)]}
     with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(StringIO()):
-        warnings.simplefilter(
-            "ignore"
-        )  # of tracing, and of the exporter by torch.export, which has no packed sequences
+        # Of tracing, and of the exporter by torch.export, which has no packed sequences.
+        warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
                 graph.eval(),

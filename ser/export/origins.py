@@ -14,11 +14,8 @@ from ser.metadata.corpus import CORPORA
 from ser.metadata.ledger import recogniser
 from ser.train.model_folder import ModelConfig
 
-METHODS = {
-    "ser.train.heads": "head",
-    "ser.train.losses": "loss",
-    "ser.train.adapt": "adapt",
-}  # and the option that names it
+# The folders of methods, and the option that names one.
+METHODS = {"ser.train.heads": "head", "ser.train.losses": "loss", "ser.train.adapt": "adapt"}
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,8 @@ def wanted(files: Sequence[str]) -> list[str]:
                 [f for f in top if f.startswith(f"{stem}-") and f.endswith(f".{suffix}")] if ".index." in kind else []
             )
             return sorted([*settings, *pooling, kind, *shards])
-    return sorted(
-        [*settings, *(file for file in top if file.endswith((".pt", ".bin", ".ckpt")))]
-    )  # of funasr, of 3D-Speaker
+    of_others = [file for file in top if file.endswith((".pt", ".bin", ".ckpt"))]  # funasr, 3D-Speaker
+    return sorted([*settings, *of_others])
 
 
 def modelscope_cache(model: str, options: EncoderOptions) -> ModelFiles | None:

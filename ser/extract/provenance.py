@@ -33,15 +33,12 @@ def versions(*packages: str) -> dict[str, str]:
 
 def surroundings(device: str, jobs: int) -> JsonObject:
     """The machine, the time and the versions with which something is computed. JSON-able."""
+    here = {package: found for package in _PACKAGES if (found := installed(package)) is not None}
     return {
         "ser": ser.__version__,
         "device": device,
         "jobs": jobs,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), **_installed_versions()},
+        "versions": {"python": platform.python_version(), **here},
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-def _installed_versions() -> dict[str, str]:
-    return {package: found for package in _PACKAGES if (found := installed(package)) is not None}

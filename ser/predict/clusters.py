@@ -75,9 +75,8 @@ def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: in
         if (sizes >= LEAST).sum() >= count:
             kept = np.argsort(-sizes, kind="stable")[:count]
             centres = np.stack([unit[labels == k].mean(axis=0) for k in kept])
-            if (
-                np.triu(centres @ centres.T, 1).max() < SIMILARITY
-            ):  # the mean cosine of their windows, as of average linkage
+            # The mean cosine of their windows, as of average linkage.
+            if np.triu(centres @ centres.T, 1).max() < SIMILARITY:
                 return _means(unit, labels, kept)
             break
     return _means(unit, first)

@@ -29,9 +29,8 @@ from ser.predict.speech import SpeechDetector
 from ser.predict.windows import heard, windows
 
 CAMPPLUS = "campplus-zh-en"  # the encoder of 3D-Speaker's diarization
-CAMPPLUS_WEIGHTS = (
-    "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"  # their SHA-256, in a folder of any name
-)
+# The SHA-256 of its weights, in a folder of any name.
+CAMPPLUS_WEIGHTS = "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
 WINDOW, HOP = 1.5, 0.75  # s
 FEW = 4  # windows: a speaker of fewer is named
 SPOKEN = 0.5  # of a window: from this share of speech on it is one of a speaker

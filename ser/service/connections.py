@@ -5,9 +5,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST_CONNECTIONS = (
-    512  # twice the uploads that may wait; with their files below the 1024 that a process may usually open
-)
+# Twice the uploads that may wait; with their files below the 1024 that a process may usually open.
+MOST_CONNECTIONS = 512
 SILENT_SECONDS = 20.0  # s in which the head of a request must have come, from the connection or the answer before on
 _TEXT = b'{"error":"too many connections are open; expected %d at most. Ask again in a moment."}' % MOST_CONNECTIONS
 _FULL = (

@@ -200,11 +200,7 @@ def _threads() -> int:
 
 
 def _wait_for(folder: Path, here: str) -> None:
-    """Wait until a folder that another machine has just made is seen here: NFS keeps lists of names for some seconds.
-
-    Raises:
-        ConfigError: it is not seen.
-    """
+    """Wait until a folder that another machine has just made is seen here: NFS keeps lists of names for some seconds."""
     for _ in range(10):
         if folder.is_dir():
             return

@@ -131,11 +131,7 @@ def run(work: Work[T], allocation: Allocation, quiet: bool, say: Say, made: Call
 
 @contextmanager
 def _alone(work: Work[Any]) -> Iterator[None]:
-    """Let one of several equal calls look for jobs and submit them, on whichever machine they are.
-
-    Raises:
-        SerError: another call does so now.
-    """
+    """Let one of several equal calls look for jobs and submit them, on whichever machine they are."""
     path = work.folder.with_name(f"{work.folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as lock:  # the kernel frees it when this process ends, however it does
@@ -273,11 +269,7 @@ def _states(jobs: Jobs) -> dict[str, str] | None:
 
 
 def _watch(jobs: Jobs, label: str, quiet: bool, say: Say, made: Callable[[], str]) -> None:
-    """Wait until SLURM has ended the jobs; say how far they are in one line, and each part that died.
-
-    Raises:
-        SerError: SLURM does not answer for long.
-    """
+    """Wait until SLURM has ended the jobs; say how far they are in one line, and each part that died."""
     failures = 0
     said, when, gone, died = "", 0.0, set[str](), set[str]()
     clear = "\r\033[K" if sys.stderr.isatty() else ""

@@ -217,11 +217,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
 
 
 def _kind(found: ModelFiles) -> str:
-    """The `model_type` of a model that reads audio.
-
-    Raises:
-        EncoderError: it reads none.
-    """
+    """The `model_type` of a model that reads audio."""
     kind, families = str(model_config(found).get("model_type")), audio_families()
     if kind not in families:
         raise EncoderError(

@@ -154,11 +154,7 @@ def against_corpus(table: Table, made: Transcripts) -> WordErrors | None:
 
 
 def _opened(path: Path, transcriber: Transcriber, jobs: int, overwrite: bool) -> Transcripts:
-    """The existing transcripts, or none yet.
-
-    Raises:
-        StoreError: they were made with other settings; the message says which.
-    """
+    """The existing transcripts, or none yet."""
     if overwrite:
         path.unlink(missing_ok=True)
     made_by = {"identity": transcriber.identity, "provenance": surroundings(transcriber.device, jobs)}
