@@ -73,7 +73,7 @@ def decode(
         float32 `(samples,)` and the rate in Hz.
     """
     path = Path(path)
-    start, end, channel = _given(start), _given(end), _given(channel)
+    start, end, channel = none_if_nan(start), none_if_nan(end), none_if_nan(channel)
 
     def take(sound: Any) -> tuple[NDArray[np.float32], int, int]:
         rate = int(sound.samplerate)
@@ -192,7 +192,7 @@ def segment_hash(file: Any, start: float | None, end: float | None, channel: flo
         file: `file_hash` of it, which many utterances may share.
     """
     digest = file.copy()
-    segment = [_given(start), _given(end), _given(channel)]
+    segment = [none_if_nan(start), none_if_nan(end), none_if_nan(channel)]
     if any(value is not None for value in segment):
         digest.update(f"\0{segment!r}".encode())
     return bytes(digest.digest())
@@ -201,7 +201,7 @@ def segment_hash(file: Any, start: float | None, end: float | None, channel: flo
 REWRITE = "Write the file again from its source, or leave it out."
 
 
-def _given(value: float | None) -> float | None:
+def none_if_nan(value: float | None) -> float | None:
     """A table's empty number is NaN: the same as None."""
     return None if value is None or math.isnan(value) else float(value)
 

@@ -1,7 +1,6 @@
 """The utterances of a table as one modality's sources: the place of the audio or the text, and its hash."""
 
 import hashlib
-import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ser.audio.reading import file_hash, segment_hash
+from ser.audio.reading import file_hash, none_if_nan, segment_hash
 from ser.errors import AudioError, CorpusError
 from ser.features.stores.failures import Failure
 from ser.features.views import source_as
@@ -60,7 +59,7 @@ def audio_items(table: Table) -> list[Item]:
         )
     columns = (frame[c] for c in ("utterance_id", "path", "start", "end", "channel", "duration"))
     return [
-        Item(i, table.root / p, _given(s), _given(e), _given(c), seconds=_given(d))
+        Item(i, table.root / p, none_if_nan(s), none_if_nan(e), none_if_nan(c), seconds=none_if_nan(d))
         for i, p, s, e, c, d in zip(*columns, strict=True)
     ]
 
@@ -147,7 +146,3 @@ def _seconds(item: Item) -> float:
     except (OSError, soundfile.LibsndfileError):
         return 0.0  # a container, or damaged: decoding it will tell
     return max(0.0, (whole if item.end is None else item.end) - (item.start or 0.0))
-
-
-def _given(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -10,8 +10,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.features.stores.bulk_reading import Ragged
 from ser.features.stores.layout import FRAME
-from ser.features.stores.store import FeatureStore, Ragged
+from ser.features.stores.store import FeatureStore
 from ser.features.stores.streamed import Streamed
 from ser.files import JsonObject
 

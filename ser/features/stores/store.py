@@ -302,6 +302,3 @@ def _absent(path: Path) -> StoreError:
         expected=f"one of those of {path.parent.name}: {', '.join(sorted(there))}" if there else None,
         action=f"Make it with: ser extract --dataset {dataset} --audio {options_of_name(name)} (or --text)",
     )
-
-
-__all__ = ["FeatureStore", "Ragged", "shards_folder", "store_files"]
