@@ -62,11 +62,6 @@ class Losses(click.ParamType):  # type: ignore[type-arg]
 PROTOCOL = ("protocol", "folds", "stratified", "fold_file", "validation", "split_seed")
 
 
-def protocol_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options of a protocol alone to a command's function."""
-    return options_of(*PROTOCOL)
-
-
 def options_of(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add some options of experiments to a command's function, by name."""
     return _added(_option(f, f.default) for name, f in option_fields().items() if name in names)

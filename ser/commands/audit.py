@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._training import fold_options, protocol_options
+from ser.commands._training import PROTOCOL, fold_options, options_of
 from ser.commands._types import Folder, Number, Whole
 
 
@@ -15,7 +15,7 @@ from ser.commands._types import Folder, Number, Whole
     "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
 )
 @click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder, where the audio lies.")
-@protocol_options()
+@options_of(*PROTOCOL)
 @click.option(
     "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use."
 )

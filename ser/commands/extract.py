@@ -9,8 +9,8 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import without
-from ser.commands._slurm import slurm_options
 from ser.commands._types import Folder, Items, Number, Whole
+from ser.commands.slurm import slurm_options
 from ser.workers.engine import parse_shard
 
 if TYPE_CHECKING:

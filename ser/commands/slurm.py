@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,35 @@ from click.core import ParameterSource
 from ser import registry
 from ser.commands._base import COMMANDS, Command, Session, common_option
 from ser.commands._configuration import COMMON, typed
-from ser.commands._slurm import slurm_options
 from ser.commands._types import Whole
 from ser.errors import ConfigError
 from ser.workers.engine import LOCAL, THREADS
+
+
+def slurm_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of an allocation (`ser.workers.sbatch.Allocation`), and --print, to a command's function."""
+    for option in (
+        click.option(
+            "--print", "printed", is_flag=True, help="Of SLURM: print the script that submits the jobs, and do nothing."
+        ),
+        click.option(
+            "--sbatch",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Of SLURM: a further option, such as gpus=1, mem=16G or account=speech. May be repeated.",
+        ),
+        click.option(
+            "--time",
+            metavar="LIMIT",
+            help="Of SLURM, for a job: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
+        ),
+        click.option("--partition", metavar="NAME", help="Of SLURM."),
+        click.option(
+            "--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command("slurm", cls=Command, context_settings={"allow_interspersed_args": False})
