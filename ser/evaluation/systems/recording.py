@@ -22,10 +22,9 @@ from ser.metadata.labels import Scheme, load_scheme
 from ser.metadata.parsing import few
 from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import config_hash
-from ser.results.records.notes import notes_of
 from ser.results.result import Result
 from ser.results.stored.runs import write_record, write_run
-from ser.results.stored.summary import FinishedExperiment, summarise
+from ser.results.stored.summary import FinishedExperiment, notes_of, summarise
 from ser.train.runs.identity import identity, name_and_file
 from ser.train.runs.job import Run
 from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split

@@ -20,7 +20,7 @@ from ser.results.records.find import fact_of, stores_of, word_of
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
 from ser.results.statistics import differences, paired, power
-from ser.results.stored.summary import opening_without_data
+from ser.results.stored.summary import opening
 
 
 def compare_results(
@@ -71,8 +71,7 @@ def compare_results(
     stamps = [*remarks, *shared, *own]
     name, seconds = f"compare-{config_hash(asked)[:8]}", time.perf_counter() - clock
     return ResultComparison(
-        **opening_without_data(name, command, asked, stamps, begun, seconds, "cpu", trained=False),
-        data=_data(members),
+        **opening(name, command, asked, _data(members), stamps, begun, seconds, "cpu", trained=False),
         notes=[*pairing.notes, *_other_training(members)],
         metric=metric,
         paired_by=pairing.by,

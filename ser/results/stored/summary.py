@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 from ser.errors import TrainingError
 from ser.jsonfile import Time, plain
 from ser.results.metrics.predictions import metrics_from_predictions
+from ser.results.records.comparison import TestedOn
 from ser.results.records.environment import environment
 from ser.results.records.model import (
     AmountNumbers,
@@ -29,24 +30,20 @@ from ser.results.records.numbers import Suspect
 from ser.results.records.stamps import EQUAL, EQUAL_RUNS
 
 ZERO = amount_name(0)
+MANY_NOTES = 10  # of one kind; more are counted, and stay in the runs' own records
 
 
-class OpeningWithoutData(TypedDict):
-    """The fields that all records of results begin with, without the data."""
+class OpeningFields(TypedDict):
+    """The fields that all records of results begin with."""
 
     experiment: str
     command: str
     config: dict[str, Any]
     config_hash: str
+    data: Any
     stamps: list[str]
     environment: Environment
     time: Time
-
-
-class OpeningFields(OpeningWithoutData):
-    """The fields that all records of results begin with."""
-
-    data: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +185,23 @@ def summarise_fewshot(finished: FinishedExperiment, *, notes: list[str] | UnsetT
     )
 
 
+def notes_of(done: Sequence[tuple[RunResult, pd.DataFrame]]) -> list[str]:
+    """The runs' notes, each with its run and fold; the same note of many runs once, with their number."""
+    where: dict[str, list[str]] = {}
+    some = any(amount_of(row) for row, _ in done)
+    kinds = "runs x folds x amounts" if some else "runs x folds"
+    for row, _ in done:
+        for note in row.notes or ():
+            amount = amount_of(row)
+            at = f", {amount_name(**amount)}" if amount else ""
+            where.setdefault(note, []).append(f"run {row.run}, fold {row.fold}{at}")
+    found = []
+    for note, places in where.items():
+        many = len(places) > MANY_NOTES
+        found += [f"{p}: {note}" for p in ([f"{len(places)} of {len(done)} {kinds}"] if many else places)]
+    return sorted(found)
+
+
 def amounts_of(predictions: pd.DataFrame) -> "pd.Series[str]":
     """The name of each prediction's amount of target data (`amount_name`).
 
@@ -209,7 +223,7 @@ def opening(
     experiment: str,
     command: str,
     config: dict[str, Any],
-    data: dict[str, Any],
+    data: dict[str, Any] | TestedOn,
     stamps: Sequence[str],
     started: datetime | str,
     seconds: float,
@@ -219,23 +233,9 @@ def opening(
     """Make the fields that all records of results begin with: options, data, time and place.
 
     Args:
+        data: the facts of the data; of a comparison the object that states them.
         trained: see `environment`.
     """
-    begun = opening_without_data(experiment, command, config, stamps, started, seconds, device, trained)
-    return {**begun, "data": plain(data)}
-
-
-def opening_without_data(
-    experiment: str,
-    command: str,
-    config: dict[str, Any],
-    stamps: Sequence[str],
-    started: datetime | str,
-    seconds: float,
-    device: str,
-    trained: bool = True,
-) -> OpeningWithoutData:
-    """Make the same fields but the data, which a comparison describes in its own way."""
     if isinstance(started, datetime):
         started = started.astimezone(timezone.utc).isoformat(timespec="seconds")
     return {
@@ -243,6 +243,7 @@ def opening_without_data(
         "command": command,
         "config": plain(config),
         "config_hash": config_hash(config),
+        "data": plain(data) if isinstance(data, dict) else data,
         "stamps": list(stamps),
         "environment": environment(device, trained),
         "time": Time(started=started, seconds=round(float(seconds), 3)),

@@ -16,8 +16,8 @@ from ser.metadata.labels import FILES
 from ser.metadata.targets import EMOTION
 from ser.results.records.data_facts import DataFacts, FoldFacts, data_facts, stated_facts
 from ser.results.records.model import FewshotSummary, Opening, Summary
-from ser.results.records.notes import notes_of
 from ser.results.stored.checked_runs import Runs
+from ser.results.stored.summary import notes_of
 from ser.results.stored.verdict import Verdict
 from ser.workspace import Workspace
 

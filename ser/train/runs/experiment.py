@@ -17,9 +17,8 @@ from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import ALL_ROWS, config_hash
-from ser.results.records.notes import notes_of
 from ser.results.stored.runs import write_record
-from ser.results.stored.summary import FinishedExperiment, summarise
+from ser.results.stored.summary import FinishedExperiment, notes_of, summarise
 from ser.train.classical.classifier import Classical
 from ser.train.classical.saved import check_savable
 from ser.train.nn.pooling import POOLINGS
