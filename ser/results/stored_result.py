@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain
-from ser.results.records.beside import beside
-from ser.results.records.find import find_summary
+from ser.results.records.find import beside, find_summary
 from ser.results.records.kinds import read_record, read_run_record
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import METRICS, amount_name, amount_value

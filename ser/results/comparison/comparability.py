@@ -11,8 +11,7 @@ import pandas as pd
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics.measures import alike, dimensions_beside, measure_of, truth_columns
-from ser.results.records.beside import beside
-from ser.results.records.find import dataset_of, fact_of, find_summary, is_system, word_of
+from ser.results.records.find import beside, dataset_of, fact_of, find_summary, is_system, word_of
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRow, Summary
 from ser.results.records.names import amount_name, amount_of, amount_value

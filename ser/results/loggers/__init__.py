@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ser.optional import need
 from ser.registry import load
-from ser.results.records.beside import beside
+from ser.results.records.find import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import Opening
 from ser.results.stored_result import StoredResult

@@ -1,4 +1,4 @@
-"""Find results in their folder, and facts in them. Light."""
+"""Find results in their folder, files that they name, and facts in them. Light."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError, NoResult
-from ser.files import kind_of
+from ser.files import kind_of, open_regular
 from ser.jsonfile import plain
 from ser.results.records.names import ALL_ROWS, CONFIG, HEAD, ONNX
 
@@ -16,6 +16,7 @@ FLAGS = ("--quiet", "--verbose")  # before the command, without a value
 OF_ANOTHER = ".evaluation"  # in the name of an evaluation, which begins with that of the experiment it is of
 MODELS = "an experiment of ser fit --save, the file of a head or of ser export onnx, or a folder of ser export folder"
 _HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # OWNER/NAME
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def verb(command: str) -> str:
@@ -167,3 +168,39 @@ def _no_result(name: str, names: list[str], folder: Path) -> NoResult:
         f"unknown result {name!r}",
         action=f"Did you mean {' or '.join(near)}?" if near else "See them all with: ser results list",
     )
+
+
+def beside(record: Path, name: str) -> Path:
+    """The file that a record names: below the folder of the record, so that one from elsewhere shows nothing else.
+
+    Args:
+        record: the file of the record.
+        name: a path from its folder, with `/` between folders.
+
+    Raises:
+        ConfigError: the path is absolute or leads out of the folder (by `..` or by a link), or the file is not a regular one.
+    """
+    folder = record.parent.resolve()
+    try:
+        outside = Path(name).is_absolute() or ".." in Path(name).parts
+        file = (folder / name).resolve()
+        if outside or "\\" in name or not file.is_relative_to(folder):
+            raise ConfigError(f"{record.name} names a file outside its folder: {name}")
+        open_regular(file).close()
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name, RuntimeError: a loop of links
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigError(f"{record.name} names {name}, which cannot be read", found=reason) from None
+    return folder / name
+
+
+def picture_beside(record: Path, name: str) -> Path:
+    """The PNG picture that a record names.
+
+    Raises:
+        ConfigError: as `beside`; or the file is not a PNG.
+    """
+    file = beside(record, name)
+    with open_regular(file) as opened:
+        if opened.read(len(PNG)) != PNG:
+            raise ConfigError(f"{record.name} names {name}, which is not a PNG picture")
+    return file

@@ -13,7 +13,7 @@ from ser.files import read_bytes
 from ser.jsonfile import plain
 from ser.results.metrics.measures import run_scores, truth_columns
 from ser.results.metrics.predictions import SPLITS, check_predictions
-from ser.results.records.beside import beside
+from ser.results.records.find import beside
 from ser.results.records.kinds import read_run_record
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.stored.runs import read_predictions

@@ -23,7 +23,7 @@ from msgspec.structs import asdict
 from ser.errors import ConfigError
 from ser.jsonfile import Model, check, decode, read_limited, write_json
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
-from ser.results.records.beside import beside
+from ser.results.records.find import beside
 from ser.results.records.kinds import read_summary
 from ser.results.records.model import RunRecord, RunResult, RunRow
 from ser.results.records.names import AMOUNTS, amount_of, run_name

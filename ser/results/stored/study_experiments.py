@@ -8,7 +8,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.records.beside import beside
+from ser.results.records.find import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import FewshotSummary, RunRecord, Summary
 from ser.results.records.names import run_name

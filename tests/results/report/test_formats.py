@@ -27,7 +27,7 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.registry import load, names
-from ser.results.records.beside import PNG, beside, picture_beside
+from ser.results.records.find import PNG, beside, picture_beside
 from ser.results.records.kinds import model_of, read_record
 from ser.results.records.names import METRICS
 from ser.results.report.background import stamps_and_notes
