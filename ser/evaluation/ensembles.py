@@ -1,4 +1,8 @@
-"""Means of several predictions beside the plain ones: of stored views (test-time augmentation), of runs, of snapshots."""
+"""Means of several predictions beside the plain ones: of stored views (test-time augmentation), of runs, of snapshots.
+
+Deep ensembles: Lakshminarayanan, Pritzel, Blundell, NeurIPS 2017. Runs of the same fold have the same test utterances, so the
+comparison is paired; the temperature of an ensemble is its own, fitted after averaging (Rahaman & Thiery, NeurIPS 2021).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from ser.errors import TrainingError
 from ser.evaluation.evaluated_model import Key, head_of_file
 from ser.evaluation.head_outputs import (
     Floats,
@@ -21,7 +26,7 @@ from ser.evaluation.views import features_in_view, stored_views
 from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
-from ser.results.metrics.ensemble import mean_of_runs
+from ser.results.metrics.measures import VALUE
 from ser.results.records.evaluation import Augmented, Ensemble, Snapshots
 from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
@@ -66,6 +71,28 @@ def evaluate_views(
         comparison=compare(new, predictions.test, model.classes),
     )
     return part, new
+
+
+def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Predict by the mean of all runs' probabilities and values, fold by fold: one run, number 0.
+
+    Raises:
+        TrainingError: a run lacks an utterance that another has.
+    """
+    shares = [f"p_{name}" for name in classes]
+    columns = shares + [str(column) for column in predictions.columns if str(column).startswith(VALUE)]
+    keys = ["fold", "split", "utterance_id"]
+    runs = predictions["run"].nunique()
+    groups = predictions.groupby(keys, sort=False)
+    if (groups.size() != runs).any():
+        raise TrainingError("the runs did not predict the same utterances", expected="the same folds in every run")
+    rows = groups.first().reset_index()
+    rows[columns] = groups[columns].mean().to_numpy()
+    rows["run"] = 0
+    if "predicted" in rows:
+        rows["predicted"] = [classes[k] for k in rows[shares].to_numpy().argmax(axis=1)]
+    found: pd.DataFrame = rows[list(predictions.columns)]
+    return found
 
 
 def evaluate_mean_of_runs(

@@ -7,13 +7,12 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from ser.errors import ConfigError
-from ser.evaluation.ensembles import mean_of_views
+from ser.evaluation.ensembles import mean_of_runs, mean_of_views
 from ser.evaluation.evaluated_model import EvaluatedModel
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.views import TTA_VIEWS
 from ser.jsonfile import Time
 from ser.metadata.targets import DIMENSIONS, LABELS
-from ser.results.metrics.ensemble import mean_of_runs
 from ser.results.metrics.evaluation import units
 from ser.results.metrics.measures import RATED_AS, VALUE, measure_of, ratings_beside
 from ser.results.metrics.outputs import output_gaps, output_numbers
