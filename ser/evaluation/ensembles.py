@@ -13,16 +13,15 @@ from scipy.special import softmax
 
 from ser.errors import TrainingError
 from ser.evaluation.evaluated_model import Key, head_of_file
-from ser.evaluation.head_outputs import (
-    Floats,
-    Sides,
+from ser.evaluation.head_outputs import Floats, Sides, probabilities
+from ser.evaluation.predictions import EvaluatedPredictions
+from ser.evaluation.rerun import (
+    features_in_view,
     outputs_on_test_rows,
-    probabilities,
     refuse_other_probabilities,
     replace_probabilities,
+    stored_views,
 )
-from ser.evaluation.predictions import EvaluatedPredictions
-from ser.evaluation.views import features_in_view, stored_views
 from ser.features.views import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
@@ -31,29 +30,26 @@ from ser.results.records.evaluation import Augmented, Ensemble, Snapshots
 from ser.results.statistics.gains import against_members
 from ser.results.statistics.paired import compare
 from ser.train.classical.classifier import Classical
-from ser.workspace import Workspace
 
 
-def mean_of_views(predictions: EvaluatedPredictions, space: Workspace) -> pd.DataFrame:
+def mean_of_views(predictions: EvaluatedPredictions) -> pd.DataFrame:
     """Predict by the mean over the original and its stored views.
 
     Raises:
         ConfigError: a view is missing, or was chosen by the true label.
         StoreError: a view of another encoder or of other audio, or features that are not those of the record.
     """
-    model, original, dataset = predictions.model, predictions.features, predictions.dataset
-    files = stored_views(original, dataset, space, ["tta"], "--tta")
-    use = "averaged over in an evaluation"
-    versions = [original, *(features_in_view(original, own, dataset, space, use) for own in files.values())]
-    test, new = predictions.test, dict[Key, Floats]()
-    for key, rows, each in outputs_on_test_rows(probabilities, model, test, versions, predictions.engine):
+    files, use = stored_views(predictions, ["tta"], "--tta"), "averaged over in an evaluation"
+    versions = [predictions.features, *(features_in_view(predictions, own, use) for own in files.values())]
+    model, new = predictions.model, dict[Key, Floats]()
+    for key, rows, each in outputs_on_test_rows(probabilities, predictions, versions):
         refuse_other_probabilities(each[0], rows, model, key)
         new[key] = np.asarray(np.mean(each, axis=0))
-    return replace_probabilities(model, test, new)
+    return replace_probabilities(predictions, new)
 
 
 def evaluate_views(
-    predictions: EvaluatedPredictions, space: Workspace, found: evaluation.Temperatures | None
+    predictions: EvaluatedPredictions, found: evaluation.Temperatures | None
 ) -> tuple[Augmented, pd.DataFrame]:
     """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
 
@@ -63,7 +59,7 @@ def evaluate_views(
     Raises:
         ConfigError, StoreError: as `mean_of_views`.
     """
-    model, new = predictions.model, mean_of_views(predictions, space)
+    model, new = predictions.model, mean_of_views(predictions)
     numbers = evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found)
     part = Augmented(
         views=["original", *TTA_VIEWS],
@@ -95,21 +91,16 @@ def mean_of_runs(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFr
     return found
 
 
-def evaluate_mean_of_runs(
-    test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool, calibrate: bool
-) -> Ensemble | None:
-    """Evaluate the mean of the runs' probabilities, beside the runs one by one; None with one run.
-
-    Args:
-        together: see `ser.results.metrics.evaluation.units`.
-    """
+def evaluate_mean_of_runs(predictions: EvaluatedPredictions, calibrate: bool) -> Ensemble | None:
+    """Evaluate the mean of the runs' probabilities, beside the runs one by one; None with one run."""
+    test, validation, classes = predictions.test, predictions.validation, predictions.model.classes
     runs = int(test["run"].nunique())
     if runs < 2:
         return None
     one = mean_of_runs(test, classes)
     held_out = None if validation is None else mean_of_runs(validation, classes)
     own = evaluation.fit_temperatures(held_out, classes) if calibrate and held_out is not None else None
-    numbers = evaluation.evaluation_numbers(one, held_out, classes, together, own)
+    numbers = evaluation.evaluation_numbers(one, held_out, classes, predictions.own, own)
     return Ensemble(members=runs, **numbers._asdict(), comparison=against_members(one, test, classes))
 
 
@@ -122,9 +113,9 @@ def compare_snapshots(predictions: EvaluatedPredictions) -> Snapshots | None:
     count = 1 if isinstance(head.config, Classical) else head.config.snapshots
     if count == 1 or len(head.weights) > 1:
         return None
-    outputs = outputs_on_test_rows(_of_each_snapshot, model, test, [predictions.features], predictions.engine)
+    outputs = outputs_on_test_rows(_of_each_snapshot, predictions, [predictions.features])
     found = {key: shares for key, _, shares in outputs}
-    each = [replace_probabilities(model, test, {key: s[k] for key, s in found.items()}) for k in range(count)]
+    each = [replace_probabilities(predictions, {key: s[k] for key, s in found.items()}) for k in range(count)]
     return Snapshots(
         members=count,
         UA_of_each=[_mean_ua(frame, model.classes) for frame in each],

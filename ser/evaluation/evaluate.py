@@ -14,9 +14,10 @@ from msgspec.structs import asdict
 from ser.errors import ConfigError, SerError
 from ser.evaluation import record
 from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
-from ser.evaluation.evaluated_model import EvaluatedModel, find_model
+from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, find_model
+from ser.evaluation.head_outputs import Resources
 from ser.evaluation.novelty import TrainingUtterances, evaluate_novelty, find_novel
-from ser.evaluation.outputs import KINDS, evaluate_outputs, ratings_of, refuse_what_is_of_classes
+from ser.evaluation.outputs import KINDS, evaluate_outputs, ratings_of
 from ser.evaluation.predictions import EvaluatedPredictions, predictions_to_evaluate
 from ser.evaluation.suite import evaluate_suite
 from ser.evaluation.votes import compare_with_votes
@@ -26,7 +27,7 @@ from ser.jsonfile import Time, plain, write_json
 from ser.metadata.table import Table, load_table
 from ser.results.metrics import evaluation, gaps
 from ser.results.metrics.conformal import conformal_sets
-from ser.results.records.evaluation import AnyEvaluation, Evaluation, EvaluationOpening
+from ser.results.records.evaluation import AnyEvaluation, Evaluation
 from ser.results.records.gaps import EvaluatedGroups
 from ser.train.option import converted
 from ser.train.runs.options import option_fields
@@ -100,60 +101,33 @@ def evaluate(
         device = pick_device(device)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
-    if conformal is not None and not 0 < conformal < 1:
-        raise ConfigError(f"--conformal {conformal:g}", expected="a share between 0 and 1, as 0.9")
-    of_validation = {"--calibrate": calibrate, "--conformal": conformal is not None}
-    if found.learns.kind in KINDS:
-        refuse_what_is_of_classes(found, {"--calibrate": calibrate, "--novelty": novelty, "--explain": explain})
-    for option, asked in of_validation.items():
-        if asked:
-            _refuse_calibration(found, option)
-    if (views or limits) and not suite:
-        raise ConfigError("--views and --limit are of the suite", expected="--suite")
-    suite_words = ["suite", *(views or ()), *limits] if suite else []
-    examples_shown = examples if explain else 0
-    path = record.place(
-        found,
-        space,
-        output,
-        dataset=dataset,
-        scheme=scheme,
-        calibrate=calibrate,
-        conformal=conformal,
-        tta=tta,
-        suite=suite_words,
-        novelty=novelty,
-        examples=examples_shown,
+    options = EvaluationOptions(
+        dataset, scheme, calibrate, conformal, tta, suite, views, limits, novelty, explain, examples
     )
-    features = tta or suite or explain or bool(novelty)
+    _refuse(found, options)
+    path = record.place(found, space, output, options)
     engine = Engine(workers(jobs, len(found.heads), device), backend, address, space.root)
-    predictions = predictions_to_evaluate(found, dataset, scheme, space, device, features, memory, engine)
+    predictions = predictions_to_evaluate(found, options, Resources(space, device, memory, engine))
     if conformal is not None and not len(predictions.held_out):
         raise ConfigError(f"--conformal: {found.name} has no validation predictions", action="Leave --conformal out.")
-    table, notes = _table_of(predictions, space)
-    notes += record.notes(predictions, calibrate)
-    if conformal is not None:
-        notes += record.conformal_notes(predictions, conformal)
+    table, notes = _table_of(predictions)
+    notes += record.notes(predictions, options)
     files: dict[str, pd.DataFrame] = {} if predictions.own else {"predictions": predictions.test}
-    opening = record.opening(predictions, command, table, device)
     spent = Time(started=started.isoformat(timespec="seconds"), seconds=0.0)
+    opening = record.opening(predictions, command, table)
+    fields = {**asdict(opening), "notes": notes, "files": {}, "time": spent}
     result: AnyEvaluation
     if found.learns.kind in KINDS:
-        result, more = evaluate_outputs(predictions, space, opening, notes, spent, conformal, tta)
+        result, more = evaluate_outputs(predictions, options, fields)
     else:
-        result, more = _evaluate_classes(
-            predictions, space, opening, notes, spent, conformal, tta, table=table, calibrate=calibrate
-        )
+        result, more = _evaluate_classes(predictions, options, fields, table)
     files |= more
     if suite:
-        gender = result.groups.gender if isinstance(result, Evaluation) else result.genders
-        speakers = result.groups.speaker if isinstance(result, Evaluation) else None
-        gap = None if speakers is None else speakers.gap
-        result.suite, files["suite"] = evaluate_suite(predictions, space, views or ["suite"], limits, gender, gap)
+        result.suite, files["suite"] = evaluate_suite(predictions, options, result)
     if isinstance(result, Evaluation):
-        training = TrainingUtterances(found, space, str(found.scheme or predictions.scheme), device, memory)
+        training = TrainingUtterances(found, str(found.scheme or predictions.scheme), predictions.resources)
         for kind in novelty:
-            entry, scores = evaluate_novelty(find_novel(kind, predictions, space), predictions, training)
+            entry, scores = evaluate_novelty(find_novel(kind, predictions), predictions, training)
             result.novelty.append(entry)
             files[f"novelty-{record.safe(kind)}"] = scores
         if explain:
@@ -164,83 +138,85 @@ def evaluate(
     return plain(result), path
 
 
+def _refuse(model: EvaluatedModel, options: EvaluationOptions) -> None:
+    """Refuse options that do not go together, or not with these heads."""
+    if options.conformal is not None and not 0 < options.conformal < 1:
+        raise ConfigError(f"--conformal {options.conformal:g}", expected="a share between 0 and 1, as 0.9")
+    of_classes = {"--calibrate": options.calibrate, "--novelty": options.novelty, "--explain": options.explain}
+    for option, given in of_classes.items():
+        if given and model.learns.kind in KINDS:
+            raise ConfigError(
+                f"{option} is of heads on classes, and {model.name} learned {model.learns.text}",
+                action=f"Leave {option} out.",
+            )
+    of_validation = {"--calibrate": options.calibrate, "--conformal": options.conformal is not None}
+    for option in (name for name, given in of_validation.items() if given):
+        if model.summary is None:
+            raise ConfigError(
+                f"{option}: {model.path} lies without its record, whose validation predictions it needs",
+                action=f"Keep the results folder together, or leave {option} out.",
+            )
+        if model.amount:
+            raise ConfigError(
+                f"{option}: the few-shot heads of {model.name} have no validation part, as they learned from all labelled"
+                " utterances of the target; nothing is left to calibrate on",
+                action=f"Leave {option} out, or evaluate an experiment of ser finetune.",
+            )
+    if (options.views or options.limits) and not options.suite:
+        raise ConfigError("--views and --limit are of the suite", expected="--suite")
+
+
 def _evaluate_classes(
-    predictions: EvaluatedPredictions,
-    space: Workspace,
-    opening: EvaluationOpening,
-    notes: list[str],
-    spent: Time,
-    coverage: float | None,
-    tta: bool,
-    *,
-    table: Table | None,
-    calibrate: bool,
+    predictions: EvaluatedPredictions, options: EvaluationOptions, fields: dict[str, Any], table: Table | None
 ) -> tuple[Evaluation, dict[str, pd.DataFrame]]:
     """The record of heads on classes, of probabilities calibrated where that was asked for; and tables for beside it.
 
     Args:
-        notes: of the record; one may be added.
+        fields: of the record, those that all evaluations have.
         table: with the votes, where there are any.
     """
     model, own, classes = predictions.model, predictions.own, predictions.model.classes
     test, validation, held_out = predictions.test, predictions.validation, predictions.held_out
-    temperatures = evaluation.fit_temperatures(held_out, classes) if calibrate else None
-    rights, votes = gaps.rights_of(test, classes), None
-    if table is not None:
-        try:
-            votes = compare_with_votes(test, table, predictions.scheme, classes, own, temperatures)
-        except SerError as error:
-            notes.append(f"no comparison with votes: {error.line()}")
+    temperatures = evaluation.fit_temperatures(held_out, classes) if options.calibrate else None
+    rights = gaps.rights_of(test, classes)
     matrix, per_class = record.counts(predictions)
     found = Evaluation(
-        **asdict(opening),
+        **fields,
         **evaluation.evaluation_numbers(test, validation, classes, own, temperatures)._asdict(),
         confusion_matrix=matrix,
         per_class=per_class,
         temperature=None if temperatures is None else record.temperatures(predictions, temperatures),
-        groups=EvaluatedGroups(gender=gaps.gender_gaps(rights), speaker=gaps.speaker_gaps(rights)),
-        ensemble=evaluate_mean_of_runs(test, validation, classes, own, calibrate),
+        groups=EvaluatedGroups(gender=gaps.group_gaps(rights), speaker=gaps.speaker_gaps(rights)),
+        ensemble=evaluate_mean_of_runs(predictions, options.calibrate),
         snapshots=compare_snapshots(predictions),
         average=model.average,
-        votes=votes,
+        votes=None,
         tta=None,
         novelty=[],
         explanations=None,
-        ratings=ratings_of(predictions, coverage) or UNSET,
-        notes=notes,
-        files={},
-        time=spent,
+        ratings=ratings_of(predictions, options.conformal) or UNSET,
     )
-    if coverage is not None:
+    if table is not None:
+        try:
+            found.votes = compare_with_votes(predictions, table, temperatures)
+        except SerError as error:
+            found.notes.append(f"no comparison with votes: {error.line()}")
+    if options.conformal is not None:
         if temperatures is not None:
             test, held_out = (evaluation.calibrated(rows, classes, temperatures) for rows in (test, held_out))
-        found.conformal = conformal_sets(test, held_out, classes, own, coverage)
-    if not tta:
+        found.conformal = conformal_sets(test, held_out, classes, own, options.conformal)
+    if not options.tta:
         return found, {}
-    found.tta, views = evaluate_views(predictions, space, temperatures)
+    found.tta, views = evaluate_views(predictions, temperatures)
     return found, {"tta": views}
 
 
-def _refuse_calibration(model: EvaluatedModel, option: str) -> None:
-    if model.summary is None:
-        raise ConfigError(
-            f"{option}: {model.path} lies without its record, whose validation predictions it needs",
-            action=f"Keep the results folder together, or leave {option} out.",
-        )
-    if model.amount:
-        raise ConfigError(
-            f"{option}: the few-shot heads of {model.name} have no validation part, as they learned from all labelled"
-            " utterances of the target; nothing is left to calibrate on",
-            action=f"Leave {option} out, or evaluate an experiment of ser finetune.",
-        )
-
-
-def _table_of(predictions: EvaluatedPredictions, space: Workspace) -> tuple[Table | None, list[str]]:
+def _table_of(predictions: EvaluatedPredictions) -> tuple[Table | None, list[str]]:
     """The corpus's table, for the votes and facts that it has; without one, a note."""
     if predictions.corpus is not None:
         return predictions.corpus.data.table, []
     try:
-        return load_table(predictions.dataset, space), []
+        return load_table(predictions.dataset, predictions.space), []
     except SerError as error:
         return None, [f"no comparison with votes: {error.line()}"]
 

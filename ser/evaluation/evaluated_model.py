@@ -1,5 +1,6 @@
-"""The model that is evaluated: an experiment with all its runs and folds, or one saved head, and its record."""
+"""The model that is evaluated: an experiment with all its runs and folds, or one saved head, and its record; and what is asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -40,6 +41,28 @@ def head_of_file(path: Path) -> SavedHead:
 @lru_cache(maxsize=4)
 def _kept_head(path: Path, *_: int) -> SavedHead:
     return load_head(path)
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is asked of a model; `ser.evaluation.evaluate.evaluate` says what the fields mean."""
+
+    dataset: str | None
+    scheme: str | None
+    calibrate: bool
+    conformal: float | None
+    tta: bool
+    suite: bool
+    views: Sequence[str] | None
+    limits: Sequence[str]
+    novelty: Sequence[str]
+    explain: bool
+    examples: int
+
+    @property
+    def runs_heads(self) -> bool:
+        """True if heads must be run, although their predictions are recorded."""
+        return self.tta or self.suite or self.explain or bool(self.novelty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +168,11 @@ class EvaluatedModel:
         found = next(r for r in self.runs if r.run == run and (fold in SHARED_FOLDS or r.fold == fold))
         return read_run_record(self.path.parent / found.record)
 
-    def rows_of(self, key: Key) -> pd.DataFrame:
-        """The recorded predictions of a head: those of its run and fold, or of all folds that share it."""
+    def rows_of(self, key: Key, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+        """The predictions of a head, those of its run and fold or of all folds that share it, among some; None: the recorded."""
         run, fold = key
-        own: pd.DataFrame = self.predictions[self.predictions["run"] == run]
+        rows = self.predictions if rows is None else rows
+        own: pd.DataFrame = rows[rows["run"] == run]
         return own if fold in SHARED_FOLDS else own[own["fold"] == fold]
 
     def head_rows(self, rows: pd.DataFrame) -> list[tuple[Key, pd.DataFrame]]:
@@ -159,8 +183,7 @@ class EvaluatedModel:
         """
         found = []
         for key in self.heads:
-            own = rows[rows["run"] == key[0]]
-            own = own if key[1] in SHARED_FOLDS else own[own["fold"] == key[1]]
+            own = self.rows_of(key, rows)
             if own["fold"].nunique() > 1 and self.head(key).config.context == "dialogue":
                 raise ConfigError(
                     f"a head on dialogues that {own['fold'].nunique()} folds share cannot be run again as it was tested: "

@@ -2,7 +2,7 @@
 training; and their spread over workers."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from ser.accelerator import device_here
 from ser.errors import ConfigError, StoreError
-from ser.evaluation.evaluated_model import EvaluatedModel, Key, head_of_file
+from ser.evaluation.evaluated_model import EvaluatedModel, head_of_file
 from ser.features.blocks import Block
 from ser.features.normalise import normalise
 from ser.features.stored_layers import as_used
 from ser.features.tensors import Tensors, load_tensors
 from ser.metadata.table import load_table
 from ser.metadata.targets import DIMENSIONS, EMOTION, LABELS, MIXED, VOTES
-from ser.results.metrics.measures import RATED_AS, VALUE
 from ser.train.checkpoint import SavedHead, finite_probabilities
 from ser.train.classical.classifier import Classical
 from ser.train.classical.learner import pooled as side_by_side
@@ -36,12 +35,27 @@ from ser.train.runs.scheduler import run_units
 from ser.workers.engine import CLUSTERS, THREADS, Engine
 from ser.workspace import Workspace
 
-SAME = 5e-3  # probabilities of the same head on another machine, in another precision of the matrix product
 START_SECONDS = 5.0  # that workers of this machine take to start: shorter work is done without them
 PIECES = 4  # that each worker of this machine gets: a piece carries the tables of its corpora
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """The workspace with the features, and where heads run on them.
+
+    Attributes:
+        device: as of torch.
+        memory: GiB that the features of a corpus may take, see `ser.load_tensors`.
+        engine: the workers that heads run in.
+    """
+
+    space: Workspace
+    device: str
+    memory: float | None
+    engine: Engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,16 +148,11 @@ class CorpusFeatures:
         return where
 
 
-def load_features_for(
-    model: EvaluatedModel, dataset: str, space: Workspace, scheme: str, memory: float | None = None
-) -> Tensors:
+def load_features_for(model: EvaluatedModel, dataset: str, scheme: str, resources: Resources) -> CorpusFeatures:
     """Load a corpus under the heads' classes, labels or dimensions, from stores of the heads' encoders.
 
     Of votes the classes are read (`ser.evaluation.votes` has what they say); so they are of a class and dimensions where the
     corpus is not rated on these.
-
-    Args:
-        memory: GiB that the features may take, see `ser.load_tensors`.
 
     Raises:
         ConfigError: no utterance has one of the classes, or not all labels occur.
@@ -151,16 +160,16 @@ def load_features_for(
     """
     head = model.first_head
     learns, scales = model.learns, head.about.scales
-    unrated = learns.kind == MIXED and set(learns.names) - set(load_table(dataset, space).ratings)
+    unrated = learns.kind == MIXED and set(learns.names) - set(load_table(dataset, resources.space).ratings)
     data = load_tensors(
         dataset,
-        space,
+        resources.space,
         scheme=scheme,
         stores=model.stores,
         classes=None if learns.kind == DIMENSIONS else head.classes,
         target=EMOTION if learns.kind == VOTES or unrated else learns.text,
         scales={} if scales is UNSET else scales,
-        memory=memory,
+        memory=resources.memory,
     )
     data = as_used(data, head.about.stores)
     if learns.kind == LABELS and list(data.classes) != head.classes:
@@ -174,7 +183,7 @@ def load_features_for(
             f"{dataset}: no utterance has a class of the head under scheme {scheme}", expected=", ".join(head.classes)
         )
     same_encoders(model.name, identities(head.about.stores), dataset, identities(data.stores))
-    return data
+    return CorpusFeatures(data, resources.device)
 
 
 def standardised_together(head: SavedHead) -> bool:
@@ -221,64 +230,3 @@ def probabilities(head: Path, sides: Sides) -> list[Floats]:
     """The probabilities of a saved head, `(n, K)`, in each of some corpora."""
     loaded = head_of_file(head)
     return [corpus.outputs(loaded, rows).probabilities for corpus, rows in sides]
-
-
-def outputs_on_test_rows(
-    function: Callable[[Path, Sides], T],
-    model: EvaluatedModel,
-    test: pd.DataFrame,
-    versions: Sequence[CorpusFeatures],
-    engine: Engine,
-) -> Iterator[tuple[Key, pd.DataFrame, T]]:
-    """Yield the key of each head, its test rows, and what a function makes of the head and these, as heads finish.
-
-    Args:
-        versions: one corpus, in the original or in views.
-    """
-    own = model.head_rows(test)
-    places = [versions[0].recorded_positions(rows) for _, rows in own]
-    units = [
-        (model.heads[key], [(corpus, where) for corpus in versions])
-        for (key, _), where in zip(own, places, strict=True)
-    ]
-    for k, found in over_heads(function, model, units, engine):
-        yield (*own[k], found)
-
-
-def replace_probabilities(model: EvaluatedModel, test: pd.DataFrame, new: Mapping[Key, Floats]) -> pd.DataFrame:
-    """Make the same predictions with other probabilities, or other values of dimensions; those beside classes are dropped.
-
-    Args:
-        new: by head, the probabilities of its test rows, `(n, K)`.
-    """
-    columns = [f"p_{name}" for name in model.classes]
-    found: pd.DataFrame = test[[c for c in test.columns if not str(c).startswith((RATED_AS, VALUE))]].copy()
-    for key, rows in model.head_rows(test):
-        found.loc[rows.index, columns] = new[key].astype(np.float32)
-    if "predicted" not in found:
-        return found
-    best = found[columns].to_numpy().argmax(axis=1)
-    named: pd.DataFrame = found.assign(predicted=np.array(model.classes, dtype=object)[best])
-    return named
-
-
-def refuse_other_probabilities(new: Floats, rows: pd.DataFrame, model: EvaluatedModel, key: Key) -> None:
-    """Refuse features under which a head no longer gives the probabilities of its record.
-
-    Args:
-        new: `(n, K)`.
-        rows: the recorded predictions, n of them.
-
-    Raises:
-        StoreError: it gives others.
-    """
-    old = rows[[f"p_{name}" for name in model.classes]].to_numpy(dtype=np.float64)
-    apart = float(np.abs(new - old).max())
-    if apart > SAME * max(1.0, float(np.abs(old).max())):
-        what = "values" if model.learns.kind == DIMENSIONS else "probabilities"
-        raise StoreError(
-            f"the head of run {key[0]}, fold {key[1]} no longer gives the {what} of its record",
-            expected=f"differences up to {SAME}",
-            found=f"{apart:.3g}",
-            action=f"Bring the features of {model.name} back, or train it again.",
-        )

@@ -13,14 +13,15 @@ from ser.evaluation.evaluated_model import EvaluatedModel, Key, head_of_file
 from ser.evaluation.head_outputs import (
     CorpusFeatures,
     Floats,
+    Resources,
     Rows,
     Sides,
     load_features_for,
     over_heads,
-    refuse_other_probabilities,
     standardised_together,
 )
 from ser.evaluation.predictions import EvaluatedPredictions
+from ser.evaluation.rerun import refuse_other_probabilities
 from ser.features.stored_layers import as_used
 from ser.features.tensors import load_features
 from ser.metadata.labels import load_scheme
@@ -30,7 +31,6 @@ from ser.results.metrics.intervals import describe_as
 from ser.results.records.evaluated_output import DescribedShare
 from ser.results.records.evaluation import Novelty, NoveltyCounts, NoveltyScores, Separation
 from ser.train.runs.joined_corpora import identities, same_encoders
-from ser.workspace import Workspace
 
 EMOTION = "emotion:"
 
@@ -59,16 +59,13 @@ class TrainingUtterances:
 
     Args:
         scheme: the label scheme of the record.
-        memory: GiB that the features of a corpus may take, see `ser.load_tensors`.
 
     Attributes:
         notes: reasons why there are none.
     """
 
-    def __init__(
-        self, model: EvaluatedModel, space: Workspace, scheme: str, device: str, memory: float | None = None
-    ) -> None:
-        self.model, self.space, self.scheme, self.device, self.memory = model, space, scheme, device, memory
+    def __init__(self, model: EvaluatedModel, scheme: str, resources: Resources) -> None:
+        self.model, self.scheme, self.resources = model, scheme, resources
         self.notes: dict[str, None] = {}
         self._corpora: dict[str, CorpusFeatures] = {}
 
@@ -102,8 +99,7 @@ class TrainingUtterances:
 
     def _corpus(self, name: str) -> CorpusFeatures:
         if name not in self._corpora:
-            data = load_features_for(self.model, name, self.space, self.scheme, self.memory)
-            self._corpora[name] = CorpusFeatures(data, self.device)
+            self._corpora[name] = load_features_for(self.model, name, self.scheme, self.resources)
         return self._corpora[name]
 
 
@@ -111,7 +107,7 @@ class _UnknownRows(Exception):
     """The reason why nothing can be learned from the training utterances."""
 
 
-def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -> NovelUtterances:
+def find_novel(kind: str, predictions: EvaluatedPredictions) -> NovelUtterances:
     """Load the features of novel utterances.
 
     Args:
@@ -127,12 +123,12 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
     name, together = kind, False
     if kind.startswith(EMOTION):
         name, together = dataset, standardised_together(head)
-        wanted = _ids_of_emotion(kind, model, dataset, space, predictions.scheme)
+        wanted = _ids_of_emotion(kind, predictions)
     elif kind in (*model.corpora, dataset):
         raise ConfigError(f"--novelty {kind}: {model.name} knows it", expected="a corpus of another kind")
     used = None if wanted is None else wanted | (set(known.data.frame["utterance_id"]) if together else set())
     keep = None if used is None else lambda table: np.asarray(table["utterance_id"].isin(used))
-    data = as_used(load_features(name, space, model.stores, keep), head.about.stores)
+    data = as_used(load_features(name, predictions.space, model.stores, keep), head.about.stores)
     same_encoders(model.name, identities(head.about.stores), name, identities(data.stores))
     ids = data.frame["utterance_id"]
     rows = np.arange(len(ids)) if wanted is None else np.flatnonzero(ids.isin(wanted))
@@ -141,14 +137,14 @@ def find_novel(kind: str, predictions: EvaluatedPredictions, space: Workspace) -
     return NovelUtterances(kind, CorpusFeatures(data, known.device), rows, together)
 
 
-def _ids_of_emotion(kind: str, model: EvaluatedModel, dataset: str, space: Workspace, scheme: str) -> set[str]:
+def _ids_of_emotion(kind: str, predictions: EvaluatedPredictions) -> set[str]:
     """The ids of the utterances of an emotion that the heads do not know."""
-    name = kind.removeprefix(EMOTION)
-    frame = load_table(dataset, space).frame
+    name, model, scheme = kind.removeprefix(EMOTION), predictions.model, predictions.scheme
+    frame = load_table(predictions.dataset, predictions.space).frame
     rows = frame[(frame["emotion"] == name) | (frame["label"] == name)]
     if rows.empty:
         there = ", ".join(sorted(set(frame["emotion"]) - {""}))
-        raise ConfigError(f"--novelty {kind}: {dataset} has no such emotion", expected=f"one of {there}")
+        raise ConfigError(f"--novelty {kind}: {predictions.dataset} has no such emotion", expected=f"one of {there}")
     if load_scheme(scheme, frame).apply(rows).isin(model.classes).any():
         raise ConfigError(
             f"--novelty {kind}: the heads of {model.name} were trained on it",
@@ -186,7 +182,7 @@ def evaluate_novelty(
     if not heads:
         raise ConfigError(f"--novelty {novel.kind}: no fold has a novel utterance of its test speakers")
     units = [(model.heads[key], [*sides, *training.of(key)]) for key, _, sides in heads]
-    found = dict(over_heads(_score, model, units, predictions.engine))
+    found = dict(over_heads(_score, model, units, predictions.resources.engine))
     tables: list[pd.DataFrame] = []
     values: list[tuple[int, dict[str, dict[str, float]]]] = []
     for k, (key, rows, sides) in enumerate(heads):

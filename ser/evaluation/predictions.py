@@ -1,14 +1,14 @@
 """The predictions that are evaluated: the recorded test rows of the heads' own corpus, or new ones of another corpus."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError
-from ser.evaluation.evaluated_model import EvaluatedModel, head_of_file
-from ser.evaluation.head_outputs import CorpusFeatures, Floats, Sides, load_features_for, over_heads
+from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, head_of_file
+from ser.evaluation.head_outputs import CorpusFeatures, Floats, Resources, Sides, load_features_for, over_heads
 from ser.features.stored_layers import block_as_used
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import UNKNOWN_SOURCE, Tensors
@@ -29,7 +29,6 @@ class EvaluatedPredictions:
         test, validation: predictions; validation is of the same runs and folds, None where there is no record.
         corpus: the corpus's features; None where nothing needs them.
         left_out: the number of utterances whose audio the heads were trained on.
-        engine: the workers that heads run in.
     """
 
     model: EvaluatedModel
@@ -39,13 +38,18 @@ class EvaluatedPredictions:
     test: pd.DataFrame
     validation: pd.DataFrame | None
     corpus: CorpusFeatures | None
+    resources: Resources
     left_out: int = 0
-    engine: Engine = field(default_factory=Engine)
 
     @property
     def held_out(self) -> pd.DataFrame:
         """The validation predictions; no rows where there are none."""
         return pd.DataFrame() if self.validation is None else self.validation
+
+    @property
+    def space(self) -> Workspace:
+        """The workspace with the features."""
+        return self.resources.space
 
     @property
     def features(self) -> CorpusFeatures:
@@ -64,53 +68,35 @@ class EvaluatedPredictions:
 
 
 def predictions_to_evaluate(
-    model: EvaluatedModel,
-    dataset: str | None,
-    scheme: str | None,
-    space: Workspace,
-    device: str,
-    features: bool,
-    memory: float | None = None,
-    engine: Engine | None = None,
+    model: EvaluatedModel, options: EvaluationOptions, resources: Resources
 ) -> EvaluatedPredictions:
     """Take the recorded predictions of the heads' own corpus, or predict another corpus.
-
-    Args:
-        features: load the corpus's features though predictions are recorded, and make sure that the heads are there.
-        memory: GiB that the features may take, see `ser.load_tensors`.
-        engine: the workers that heads run in; None is this process.
 
     Raises:
         ConfigError: no corpus is named where there are several, heads are missing, or there are no test rows.
     """
-    corpora, engine = model.corpora, engine or Engine()
-    dataset = dataset or model.tested
+    corpora, dataset = model.corpora, options.dataset or model.tested
     if dataset is None:
         raise ConfigError(f"{model.name} is of several corpora", expected=f"--dataset {' or '.join(corpora)}")
     if dataset in corpora:
-        return replace(_recorded(model, dataset, scheme, space, device, features, memory), engine=engine)
+        return _recorded(model, dataset, options, resources)
     model.need_heads(f"{dataset}, a corpus that the heads have not seen,")
-    rule = scheme or model.scheme
+    rule = options.scheme or model.scheme
     if rule is None:
         raise ConfigError(
             f"{model.path} lies without its record, which would say by which scheme labels become classes",
             expected=f"--scheme, with the classes {', '.join(model.classes)}",
         )
-    data, left_out = _without_trained_audio(load_features_for(model, dataset, space, rule, memory), model, space)
-    corpus = CorpusFeatures(data, device)
+    whole = load_features_for(model, dataset, rule, resources).data
+    data, left_out = _without_trained_audio(whole, model, resources.space)
+    corpus = CorpusFeatures(data, resources.device)
     validation = None if model.summary is None else _validation_of_heads(model)
-    test = _predict(model, corpus, engine)
-    return EvaluatedPredictions(model, dataset, rule, False, test, validation, corpus, left_out, engine)
+    test = _predict(model, corpus, resources.engine)
+    return EvaluatedPredictions(model, dataset, rule, False, test, validation, corpus, resources, left_out)
 
 
 def _recorded(
-    model: EvaluatedModel,
-    dataset: str,
-    scheme: str | None,
-    space: Workspace,
-    device: str,
-    features: bool,
-    memory: float | None,
+    model: EvaluatedModel, dataset: str, options: EvaluationOptions, resources: Resources
 ) -> EvaluatedPredictions:
     """The recorded test rows of one corpus, and the validation rows of the same runs and folds.
 
@@ -135,17 +121,18 @@ def _recorded(
         )
     validation = rows[rows["split"] == "validation"].reset_index(drop=True)
     rule = model.scheme or "native"
-    if scheme is not None and scheme != rule:
+    if options.scheme not in (None, rule):
         raise ConfigError(
-            f"--scheme {scheme}: {model.name} was tested on {dataset} under {rule}", action="Leave --scheme out."
+            f"--scheme {options.scheme}: {model.name} was tested on {dataset} under {rule}",
+            action="Leave --scheme out.",
         )
+    corpus = None
     # The record has the mean over snapshots: each by itself is predicted again, where the heads are there.
-    features = features or model.snapshots > 1
-    if features:
+    if options.runs_heads or model.snapshots > 1:
         model.need_heads("this evaluation")
-    corpus = CorpusFeatures(load_features_for(model, dataset, space, rule, memory), device) if features else None
+        corpus = load_features_for(model, dataset, rule, resources)
     held_out = validation if len(validation) else None
-    return EvaluatedPredictions(model, dataset, rule, True, test.reset_index(drop=True), held_out, corpus)
+    return EvaluatedPredictions(model, dataset, rule, True, test.reset_index(drop=True), held_out, corpus, resources)
 
 
 def _validation_of_heads(model: EvaluatedModel) -> pd.DataFrame:
@@ -162,7 +149,7 @@ def _validation_of_heads(model: EvaluatedModel) -> pd.DataFrame:
 
 
 def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspace) -> tuple[Tensors, int]:
-    """Leave out utterances whose audio is of a corpus that the heads were trained on.
+    """Leave out utterances whose audio is of a corpus that the heads were trained on; and give their number.
 
     It is where it is the same byte for byte, or where a part of the same file was trained on that it overlaps with.
     """

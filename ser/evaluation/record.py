@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from ser.audit.split_data import tested_only
 from ser.errors import ConfigError
-from ser.evaluation.evaluated_model import EvaluatedModel
+from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, Key
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
 from ser.jsonfile import TableFile
@@ -40,7 +40,7 @@ from ser.workspace import Workspace, writing
 LONG = 80
 
 
-def opening(predictions: EvaluatedPredictions, command: str, table: Table | None, device: str) -> EvaluationOpening:
+def opening(predictions: EvaluatedPredictions, command: str, table: Table | None) -> EvaluationOpening:
     """The opening of the record: the model, the data, and what a reader must know."""
     model, test = predictions.model, predictions.test
     one = test.drop_duplicates("utterance_id")
@@ -73,7 +73,7 @@ def opening(predictions: EvaluatedPredictions, command: str, table: Table | None
         unit="run" if predictions.own else "head",
         bins=OUTPUT_BINS if of_outputs else BINS,
         stamps=list(dict.fromkeys(_stamps(predictions))),
-        environment=environment(device, trained=False),
+        environment=environment(predictions.resources.device, trained=False),
     )
 
 
@@ -127,11 +127,10 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     numbers = list(found.values())
     corpora = predictions.validated
     aim = " and their votes" if measure_of(predictions.held_out).kind == "votes" else ""
-    again = any("trained again" in str(predictions.model.record(key).selection) for key in found)
     return Temperatures(
         fitted_on=f"validation predictions{aim} of the same run and fold, of {' and '.join(corpora)}",
         corpora=corpora,
-        refitted=again,
+        refitted=_trained_again(predictions, found),
         mean=sum(numbers) / len(numbers),
         min=min(numbers),
         max=max(numbers),
@@ -140,11 +139,31 @@ def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatur
     )
 
 
-def conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list[str]:
+def _trained_again(predictions: EvaluatedPredictions, keys: Iterable[Key]) -> bool:
+    """True if heads were trained again after validation, on validation too."""
+    return any("trained again" in str(predictions.model.record(key).selection) for key in keys)
+
+
+def notes(predictions: EvaluatedPredictions, options: EvaluationOptions) -> list[str]:
+    """Warnings of temperatures, thresholds and limits that may not fit the tested corpus; the notes of the heads themselves."""
+    found = []
+    corpora = predictions.validated
+    if corpora not in ([], [predictions.dataset]):
+        some = "the temperature and the thresholds of abstention come"
+        what = some if options.calibrate else "thresholds of abstention come"
+        if "true" not in predictions.test:
+            what = "limits of intervals, if there are any, come"
+        together = predictions.dataset in corpora
+        other = "together" if together else f"not of {predictions.dataset}, and may not fit it"
+        found.append(f"{what} from validation predictions of {' and '.join(corpora)}, {other}")
+    found += [] if predictions.corpus is None else list(predictions.model.first_head.notes)
+    return found + ([] if options.conformal is None else _conformal_notes(predictions, options.conformal))
+
+
+def _conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list[str]:
     """Notes on conformal sets and intervals: too few validation utterances; heads that were trained again after validation."""
-    keys = [key for key, _ in evaluation.by_head(predictions.held_out)]
     found = [note for note in [unlimited(predictions.held_out, coverage)] if note]
-    if any("trained again" in str(predictions.model.record(key).selection) for key in keys):
+    if _trained_again(predictions, (key for key, _ in evaluation.by_head(predictions.held_out))):
         what = "intervals" if predictions.model.learns.kind == DIMENSIONS else "sets"
         found.append(
             f"heads were trained again on training and validation: the limits of the {what} are of the heads before"
@@ -152,41 +171,11 @@ def conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list[
     return found
 
 
-def notes(predictions: EvaluatedPredictions, calibrate: bool) -> list[str]:
-    """Warnings of temperatures and thresholds that are not of the tested corpus; and the notes of the heads themselves."""
-    found = []
-    corpora = predictions.validated
-    if corpora not in ([], [predictions.dataset]):
-        what = "the temperature and the thresholds of abstention come" if calibrate else "thresholds of abstention come"
-        if "true" not in predictions.test:
-            what = "limits of intervals, if there are any, come"
-        together = predictions.dataset in corpora
-        other = "together" if together else f"not of {predictions.dataset}, and may not fit it"
-        found.append(f"{what} from validation predictions of {' and '.join(corpora)}, {other}")
-    return found + ([] if predictions.corpus is None else list(predictions.model.first_head.notes))
-
-
-def place(
-    model: EvaluatedModel,
-    space: Workspace,
-    output: Path | None,
-    *,
-    dataset: str | None,
-    scheme: str | None,
-    calibrate: bool,
-    conformal: float | None,
-    tta: bool,
-    suite: Sequence[str],
-    novelty: Sequence[str],
-    examples: int,
-) -> Path:
+def place(model: EvaluatedModel, space: Workspace, output: Path | None, options: EvaluationOptions) -> Path:
     """The file of the record: beside the summary, named after the options, so that no evaluation replaces another.
 
     Args:
-        output: a file that was named; None makes the name.
-        scheme: as given; the scheme of the record has no place in the name.
-        suite: words of `--suite` and its options; none without it.
-        examples: of `--explain`; 0 without it.
+        output: a file that was named; None makes the name, in which the scheme of the record has no place.
 
     Raises:
         ConfigError: `output` does not end in `.json`.
@@ -195,12 +184,13 @@ def place(
         if output.suffix != ".json":
             raise ConfigError(f"--output {output}", expected="a file that ends in .json")
         return output
-    amount = model.amount.replace("%", "pct").replace(" ", "")
-    words = [dataset or model.tested or "", _scheme_word(scheme, model), amount, "calibrated" * calibrate, "tta" * tta]
-    words.append("" if conformal is None else f"conformal-{conformal:g}")
-    words.append("-".join(suite))
-    words.append("novelty-" * bool(novelty) + "+".join(novelty))
-    words.append("" if not examples else "explained" if examples == 1 else f"explained-{examples}")
+    amount, examples = model.amount.replace("%", "pct").replace(" ", ""), options.examples
+    words = [options.dataset or model.tested or "", _scheme_word(options.scheme, model), amount]
+    words += ["calibrated" * options.calibrate, "tta" * options.tta]
+    words.append("" if options.conformal is None else f"conformal-{options.conformal:g}")
+    words.append("-".join(["suite", *(options.views or ()), *options.limits]) if options.suite else "")
+    words.append("novelty-" * bool(options.novelty) + "+".join(options.novelty))
+    words.append("" if not options.explain else "explained" if examples == 1 else f"explained-{examples}")
     ending = "-".join(safe(word) for word in words if word)
     if len(ending) > LONG:  # file systems limit the length of a name
         ending = f"{ending[:LONG]}-{hashlib.sha256(ending.encode()).hexdigest()[:8]}"

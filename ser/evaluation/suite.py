@@ -1,21 +1,21 @@
 """The suite of robustness and fairness: heads on test audio in stated conditions, gaps between groups, speakers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from ser.evaluation.evaluated_model import EvaluatedModel
-from ser.evaluation.head_outputs import (
-    CorpusFeatures,
-    outputs_on_test_rows,
-    probabilities,
-    refuse_other_probabilities,
-    replace_probabilities,
-)
+from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions
+from ser.evaluation.head_outputs import CorpusFeatures, probabilities
 from ser.evaluation.outputs import KINDS
 from ser.evaluation.predictions import EvaluatedPredictions
-from ser.evaluation.views import features_in_view, stored_views
+from ser.evaluation.rerun import (
+    features_in_view,
+    outputs_on_test_rows,
+    refuse_other_probabilities,
+    replace_probabilities,
+    stored_views,
+)
 from ser.features.blocks import store_facts
 from ser.features.stores.store import FeatureStore
 from ser.metadata.table import load_table
@@ -25,33 +25,19 @@ from ser.results.metrics.evaluation import units
 from ser.results.metrics.measures import columns, measure_of
 from ser.results.metrics.outputs import output_gaps, output_speaker_gap
 from ser.results.metrics.predictions import metrics_from_predictions
-from ser.results.metrics.suite import (
-    fairness_checks,
-    read_limits,
-    robustness_check,
-    speaker_check,
-)
-from ser.results.records.evaluation import Suite
-from ser.results.records.gaps import Genders, MeasuredGenders, SpeakerGap
+from ser.results.metrics.suite import fairness_checks, read_limits, robustness_check, speaker_check
+from ser.results.records.evaluation import AnyEvaluation, Evaluation, Suite
+from ser.results.records.gaps import Genders, MeasuredGenders
 from ser.results.statistics.paired import compare
-from ser.workspace import Workspace
 
 
 def evaluate_suite(
-    predictions: EvaluatedPredictions,
-    space: Workspace,
-    words: Sequence[str],
-    limits: Sequence[str],
-    gender: Genders | MeasuredGenders | None,
-    speaker: SpeakerGap | None,
+    predictions: EvaluatedPredictions, options: EvaluationOptions, result: AnyEvaluation
 ) -> tuple[Suite, pd.DataFrame]:
     """Test the heads in each condition, and check gaps and speakers.
 
     Args:
-        words: names of views.
-        limits: as `ser.results.metrics.suite.read_limits` takes them.
-        gender: gaps of genders; None where they are not known.
-        speaker: likewise, of heads on classes; of others it is computed.
+        result: the evaluation without the suite, which has the gaps of genders; of heads on classes those of speakers too.
 
     Returns:
         The record's part, and the predictions in each condition.
@@ -61,15 +47,19 @@ def evaluate_suite(
         StoreError: a view of another encoder or of other audio, or features that are not those of the record.
     """
     model, test, original = predictions.model, predictions.test, predictions.features
-    files = stored_views(original, predictions.dataset, space, words, "--suite")
+    files = stored_views(predictions, options.views or ["suite"], "--suite")
     metric = measure_of(test).names[0]
-    bounds = read_limits(limits, list(files), metric)
-    if model.learns.kind in KINDS:
-        speaker = output_speaker_gap(units(test, predictions.own), model.classes)
+    bounds = read_limits(options.limits, list(files), metric)
+    gender: Genders | MeasuredGenders | None
+    if isinstance(result, Evaluation):
+        gender, speakers = result.groups.gender, result.groups.speaker
+        speaker = None if speakers is None else speakers.gap
+    else:
+        gender, speaker = result.genders, output_speaker_gap(units(test, predictions.own), model.classes)
     _predicted(predictions, original, same=True)
     checks, frames, stores = [], [], {}
     for view, own in files.items():
-        changed = features_in_view(original, own, predictions.dataset, space, "tested on in an evaluation")
+        changed = features_in_view(predictions, own, "tested on in an evaluation")
         new = _predicted(predictions, changed, same=False)
         scores = metrics_from_predictions(units(new, predictions.own), model.classes).pooled
         unchanged = None if model.learns.kind == DIMENSIONS else _same_answers(test, new, model)
@@ -80,7 +70,7 @@ def evaluate_suite(
             with FeatureStore(path) as store:
                 facts = store_facts(store, list(original.data.frame["utterance_id"]), hashed=False)
             stores[path.name.removesuffix(".h5")] = {k: facts[k] for k in ("path", "features_sha256", "identity")}
-    found = {"gender": gender, **_other_groups(predictions, space)}
+    found = {"gender": gender, **_other_groups(predictions)}
     for name, gap in found.items():
         checks += [] if gap is None else fairness_checks(name, gap, bounds, metric)
     checks += [] if speaker is None else [speaker_check(speaker, bounds)]
@@ -107,17 +97,15 @@ def _same_answers(test: pd.DataFrame, new: pd.DataFrame, model: EvaluatedModel) 
 
 def _predicted(predictions: EvaluatedPredictions, corpus: CorpusFeatures, same: bool) -> pd.DataFrame:
     """The test predictions from some features; `same`: refuse probabilities that are not the recorded ones."""
-    model, test, new = predictions.model, predictions.test, {}
-    for key, rows, (found,) in outputs_on_test_rows(probabilities, model, test, [corpus], predictions.engine):
+    new = {}
+    for key, rows, (found,) in outputs_on_test_rows(probabilities, predictions, [corpus]):
         if same:
-            refuse_other_probabilities(found, rows, model, key)
+            refuse_other_probabilities(found, rows, predictions.model, key)
         new[key] = found
-    return replace_probabilities(model, test, new)
+    return replace_probabilities(predictions, new)
 
 
-def _other_groups(
-    predictions: EvaluatedPredictions, space: Workspace
-) -> Mapping[str, Genders | MeasuredGenders | None]:
+def _other_groups(predictions: EvaluatedPredictions) -> Mapping[str, Genders | MeasuredGenders | None]:
     """Gaps between the languages and between the corpora of all test rows; None where there are fewer than two."""
     rows = predictions.test
     if predictions.own and "dataset" in rows:
@@ -127,7 +115,7 @@ def _other_groups(
     plain = [str(i).removeprefix(f"{c}/") for i, c in zip(rows["utterance_id"], corpus, strict=True)]
     spoken: dict[tuple[str, str], str] = {}
     for name in sorted(set(corpus)):
-        frame = load_table(name, space).frame
+        frame = load_table(name, predictions.space).frame
         spoken |= {(name, i): lang for i, lang in zip(frame["utterance_id"], frame["language"], strict=True)}
     keys = list(zip(corpus, plain, strict=True))
     rows = rows.assign(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.evaluation.predictions import EvaluatedPredictions
 from ser.metadata.labels import load_scheme
 from ser.metadata.table import Table
 from ser.results.metrics import evaluation, soft_labels
@@ -16,20 +17,15 @@ from ser.results.records.evaluation import Distances, HeadAccuracy, HumanAccurac
 
 
 def compare_with_votes(
-    test: pd.DataFrame,
-    table: Table,
-    scheme: str,
-    classes: Sequence[str],
-    together: bool,
-    found: evaluation.Temperatures | None,
+    predictions: EvaluatedPredictions, table: Table, found: evaluation.Temperatures | None
 ) -> VoteScores | None:
     """Compare predictions with the distribution of the votes; None where the table has no votes for the classes.
 
     Args:
-        together: see `ser.results.metrics.evaluation.units`.
         found: temperatures of the runs and folds; None without calibration.
     """
-    votes = soft_labels.class_votes(table.frame, load_scheme(scheme, table.frame).mapping, classes)
+    test, classes, together = predictions.test, predictions.model.classes, predictions.own
+    votes = soft_labels.class_votes(table.frame, load_scheme(predictions.scheme, table.frame).mapping, classes)
     place = {utterance: k for k, utterance in enumerate(votes.ids)}
     ids = test["utterance_id"].astype(str).str.removeprefix(f"{table.dataset}/")
     where = np.array([place.get(a, place.get(b, -1)) for a, b in zip(test["utterance_id"], ids, strict=True)])

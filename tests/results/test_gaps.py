@@ -15,7 +15,7 @@ CLASSES = ["anger", "happiness", "neutral", "sadness"]
 def test_means_are_those_of_scikit_learn(simulate: Any) -> None:
     test = simulate(splits=("test",), runs=3)
     rights = gaps.rights_of(test, CLASSES)
-    gender, speaker = gaps.gender_gaps(rights, resamples=50), gaps.speaker_gaps(rights, resamples=50, permutations=19)
+    gender, speaker = gaps.group_gaps(rights, resamples=50), gaps.speaker_gaps(rights, resamples=50, permutations=19)
     assert gender is not None
     assert speaker is not None
 
@@ -60,7 +60,7 @@ def test_the_interval_between_genders_covers_the_truth() -> None:
     hits = 0
     for _ in range(60):
         skill = np.concatenate([rng.normal(0.7, 0.08, 12), rng.normal(0.6, 0.08, 12)])
-        found = gaps.gender_gaps(made(skill, rng), resamples=300)
+        found = gaps.group_gaps(made(skill, rng), resamples=300)
         assert found is not None
         low, high = found["gaps"][0]["UA"]["ci_95"]
         hits += low <= 0.1 <= high
@@ -101,9 +101,9 @@ def test_draws_of_a_speaker_scatter_around_the_speaker_where_classes_are_rare() 
 
 def test_what_is_not_known_is_not_told(simulate: Any) -> None:
     test = simulate(splits=("test",))
-    assert gaps.gender_gaps(gaps.rights_of(test.assign(gender=""), CLASSES)) is None
-    assert gaps.gender_gaps(gaps.rights_of(test.assign(gender="male"), CLASSES)) is None
-    assert gaps.gender_gaps(gaps.rights_of(test.assign(speaker=""), CLASSES)) is None
+    assert gaps.group_gaps(gaps.rights_of(test.assign(gender=""), CLASSES)) is None
+    assert gaps.group_gaps(gaps.rights_of(test.assign(gender="male"), CLASSES)) is None
+    assert gaps.group_gaps(gaps.rights_of(test.assign(speaker=""), CLASSES)) is None
     assert gaps.speaker_gaps(gaps.rights_of(test.assign(speaker=""), CLASSES)) is None
     few = gaps.speaker_gaps(gaps.rights_of(simulate(splits=("test",), a_speaker=9), CLASSES))
     assert few is None  # fewer utterances than say anything

@@ -83,20 +83,18 @@ def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
     return {"UA": ua(right, number), "WA": wa(right, number)}
 
 
-def gender_gaps(r: Rights, *, resamples: int = RESAMPLES, seed: int = 0) -> Genders | None:
-    """Scores of each gender and their differences, see `group_gaps`."""
-    return group_gaps(r, r.gender, resamples=resamples, seed=seed)
-
-
-def group_gaps(r: Rights, group: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> Genders | None:
+def group_gaps(
+    r: Rights, group: NDArray[Any] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Genders | None:
     """Scores of each group and their differences; None where fewer than two groups or not all speakers are known.
 
     Args:
-        group: of each utterance, "" where not known, `(n,)`.
+        group: of each utterance, "" where not known, `(n,)`; None: its gender.
 
     Returns:
         Intervals are None with fewer than two speakers of a group.
     """
+    group = r.gender if group is None else group
     known = group != ""
     names = sorted(set(group[known]))
     if len(names) < 2 or (r.speaker[known] == "").any():

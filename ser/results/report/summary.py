@@ -201,9 +201,9 @@ def _genders(result: StoredResult, full: bool) -> list[Block]:
     note = f"Widest gap: {widest}." if widest else ""
     blocks: list[Block] = [_groups(result, "gender", full, note)]
     if full and not result.numbers.outputs:
-        from ser.results.metrics.gaps import gender_gaps, rights_of
+        from ser.results.metrics.gaps import group_gaps, rights_of
 
-        between = gender_gaps(rights_of(result.test, result.classes))
+        between = group_gaps(rights_of(result.test, result.classes))
         blocks += [] if between is None else [gender_table(between, "Genders over speakers")]
     return blocks
 

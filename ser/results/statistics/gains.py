@@ -132,13 +132,11 @@ def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataF
     }
 
 
-def against_members(
-    ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str], metric: str = "UA"
-) -> Comparison:
+def against_members(ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str]) -> Comparison:
     """Compare the ensemble's test predictions (one run) with those of its members, which are all the runs.
 
     Each member changes places with the same ensemble.
     """
     runs = sorted(predictions["run"].unique())
     beside = pd.concat([ensemble.assign(run=run) for run in runs], ignore_index=True)
-    return paired.compare(beside, predictions, classes, metric)
+    return paired.compare(beside, predictions, classes)
