@@ -12,6 +12,7 @@ from ser.metadata.table import Table
 from ser.results.metrics import evaluation, soft_labels
 from ser.results.metrics.classification import class_numbers, scores
 from ser.results.metrics.intervals import describe, describe_as
+from ser.results.metrics.measures import columns
 from ser.results.records.evaluated_output import DescribedShare
 from ser.results.records.evaluation import Distances, HeadAccuracy, HumanAccuracy, Pairwise, VoteScores
 
@@ -69,7 +70,7 @@ def _distances(
     """The distances between predicted distributions and votes, described over units."""
     unit = evaluation.units(rows, together).assign(at=at)
     each = [
-        soft_labels.distances(evaluation.shares(g, classes), votes.shares[g["at"]], votes.complete[g["at"]])
+        soft_labels.distances(columns(g, "p_", classes), votes.shares[g["at"]], votes.complete[g["at"]])
         for _, g in unit.groupby("run")
     ]
 

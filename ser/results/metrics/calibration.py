@@ -140,23 +140,23 @@ def ece(probabilities: Floats, labels: Ints, bins: int = BINS) -> float:
     return binned_gap(*reliability(probabilities, labels, bins).values())
 
 
-def chance_ece(probabilities: Floats, bins: int = BINS) -> float:
+def chance_ece(probabilities: Floats) -> float:
     """The expected ECE of a perfectly calibrated head with these confidences: above 0, as utterances are few.
 
     Each answer is then right with the probability c that it says; the gap of a bin of m is about normal with the variance
     sum c (1 - c) / m^2, and its mean is the root of that times sqrt(2 / pi).
     """
     confidence = np.sort(probabilities.max(axis=1))
-    parts = np.array_split(confidence, min(bins, len(confidence)))
+    parts = np.array_split(confidence, min(BINS, len(confidence)))
     spread = sum(float(np.sqrt((c * (1 - c)).sum())) for c in parts)
     return float(np.sqrt(2 / np.pi) * spread / len(confidence))
 
 
-def probability_scores(probabilities: Floats, labels: Ints, bins: int = BINS) -> dict[str, float]:
+def probability_scores(probabilities: Floats, labels: Ints) -> dict[str, float]:
     """All of `SCORES`, and `CHANCE`."""
     return {
         "NLL": nll(probabilities, labels),
         "Brier": brier(probabilities, labels),
-        "ECE": ece(probabilities, labels, bins),
-        CHANCE: chance_ece(probabilities, bins),
+        "ECE": ece(probabilities, labels),
+        CHANCE: chance_ece(probabilities),
     }

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import TrainingError
 from ser.results.metrics import evaluation
 from ser.results.metrics.intervals import describe, describe_as, drawn_again, quantile_interval
+from ser.results.metrics.measures import columns
 from ser.results.records.evaluated_output import ConformalInterval, ConformalSets, DescribedShare
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ def conformal_sets(
         TrainingError: a run and fold has no validation predictions.
     """
     limit = _limits(test, {key: _scores(rows, classes) for key, rows in evaluation.by_head(validation)}, coverage)
-    sets = 1 - evaluation.shares(test, classes) <= limit[:, None]
+    sets = 1 - columns(test, "p_", classes) <= limit[:, None]
     label, size = evaluation.truth(test, classes), sets.sum(1)
     held = sets[np.arange(len(sets)), label]
     unit = evaluation.units(test, together)["run"].to_numpy()
@@ -102,20 +102,19 @@ def conformal_intervals(
     name: str,
     together: bool,
     coverage: float,
-    columns: tuple[str, str] = ("t_", "p_"),
 ) -> ConformalInterval:
     """Measure the intervals of one dimension, each under the limit of the validation part of its run and fold.
 
     Args:
         test, validation, together, coverage: as of `conformal_sets`.
-        columns: the beginnings of the names of the columns of rated and of predicted values.
+        name: of the dimension, whose rated value is `t_<name>` and whose predicted one is `p_<name>`.
 
     Raises:
         TrainingError: a run and fold has no validation predictions.
     """
 
     def errors(rows: pd.DataFrame) -> Floats:
-        rated, predicted = (rows[f"{beginning}{name}"].to_numpy(dtype=np.float64) for beginning in columns)
+        rated, predicted = (rows[f"{beginning}{name}"].to_numpy(dtype=np.float64) for beginning in ("t_", "p_"))
         return np.asarray(np.abs(rated - predicted))
 
     limit = _limits(test, {key: errors(rows) for key, rows in evaluation.by_head(validation)}, coverage)
@@ -149,16 +148,11 @@ def unlimited(validation: pd.DataFrame, coverage: float) -> str | None:
 def _limits(test: pd.DataFrame, scores: Mapping[tuple[int, str], Floats], coverage: float) -> Floats:
     """The limit of each test utterance, by the validation scores of its run and fold, `(n,)`."""
     limits = {key: limit_of(own, coverage) for key, own in scores.items()}
-    keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
-    lacking = sorted(set(keys) - set(limits))
-    if lacking:
-        run, fold = lacking[0]
-        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to calibrate sets on")
-    return np.array([limits[key] for key in keys])
+    return evaluation.of_heads(test, limits, "calibrate sets on")
 
 
 def _scores(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
-    own = evaluation.shares(rows, classes)[np.arange(len(rows)), evaluation.truth(rows, classes)]
+    own = columns(rows, "p_", classes)[np.arange(len(rows)), evaluation.truth(rows, classes)]
     return np.asarray(1 - own)
 
 

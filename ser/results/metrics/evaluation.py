@@ -61,9 +61,22 @@ def by_head(rows: pd.DataFrame) -> list[tuple[tuple[int, str], pd.DataFrame]]:
     return found
 
 
-def shares(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
-    """Probabilities `(n, K)`."""
-    return np.asarray(rows[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64))
+def of_heads(rows: pd.DataFrame, found: Mapping[tuple[int, str], float], use: str) -> Floats:
+    """The number of the run and fold that each prediction is of, `(n,)`.
+
+    Args:
+        found: by run and fold, made of validation predictions.
+        use: of the number, for the message.
+
+    Raises:
+        TrainingError: a run and fold has none.
+    """
+    keys = list(zip(rows["run"].astype(int), rows["fold"].astype(str), strict=True))
+    lacking = sorted(set(keys) - set(found))
+    if lacking:
+        run, fold = lacking[0]
+        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to {use}")
+    return np.array([found[key] for key in keys])
 
 
 def truth(rows: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
@@ -88,7 +101,7 @@ def fit_temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[t
         return columns(rows, measure.truth, classes) if measure.kind == "votes" else truth(rows, classes)
 
     return {
-        key: calibration.fit_temperature(calibration.logits_of(shares(rows, classes)), aim(rows))
+        key: calibration.fit_temperature(calibration.logits_of(columns(rows, "p_", classes)), aim(rows))
         for key, rows in by_head(validation)
     }
 
@@ -99,12 +112,8 @@ def calibrated(rows: pd.DataFrame, classes: Sequence[str], found: Temperatures) 
     Raises:
         TrainingError: a run and fold has no temperature.
     """
-    keys = list(zip(rows["run"].astype(int), rows["fold"].astype(str), strict=True))
-    lacking = sorted(set(keys) - set(found))
-    if lacking:
-        run, fold = lacking[0]
-        raise TrainingError(f"run {run}, fold {fold} has no validation predictions to fit a temperature on")
-    values = calibration.scaled(shares(rows, classes), np.array([found[key] for key in keys]))
+    temperatures = of_heads(rows, found, "fit a temperature on")
+    values = calibration.scaled(columns(rows, "p_", classes), temperatures)
     found_rows: pd.DataFrame = rows.assign(**{f"p_{name}": values[:, k] for k, name in enumerate(classes)})
     return found_rows
 
@@ -163,7 +172,7 @@ def _probabilities(test: pd.DataFrame, classes: Sequence[str]) -> list[_Unit]:
     """Scores and reliability curve of each unit."""
     found = []
     for _, rows in test.groupby("run"):
-        p, y = shares(rows, classes), truth(rows, classes)
+        p, y = columns(rows, "p_", classes), truth(rows, classes)
         found.append(_Unit(calibration.probability_scores(p, y), calibration.reliability(p, y)))
     return found
 
@@ -221,7 +230,7 @@ def abstention(
 
 
 def _certain(rows: pd.DataFrame, classes: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
-    p = shares(rows, classes)
+    p = columns(rows, "p_", classes)
     return p.max(axis=1), p.argmax(axis=1) == truth(rows, classes)
 
 

@@ -35,6 +35,7 @@ from ser.results.records.gaps import (
     SpeakerGap,
     Speakers,
 )
+from ser.results.records.numbers import Interval
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
@@ -83,9 +84,7 @@ def _scores(right: Floats, number: Floats) -> dict[str, Floats]:
     return {"UA": ua(right, number), "WA": wa(right, number)}
 
 
-def group_gaps(
-    r: Rights, group: NDArray[Any] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Genders | None:
+def group_gaps(r: Rights, group: NDArray[Any] | None = None, *, resamples: int = RESAMPLES) -> Genders | None:
     """Scores of each group and their differences; None where fewer than two groups or not all speakers are known.
 
     Args:
@@ -99,7 +98,7 @@ def group_gaps(
     names = sorted(set(group[known]))
     if len(names) < 2 or (r.speaker[known] == "").any():
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     groups: dict[str, EvaluatedGender] = {}
     draws = {}
     for name in names:
@@ -123,9 +122,7 @@ def group_gaps(
     return Genders(groups=groups, gaps=gaps)
 
 
-def speaker_gaps(
-    r: Rights, *, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS, seed: int = 0
-) -> Speakers | None:
+def speaker_gaps(r: Rights, *, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS) -> Speakers | None:
     """Scores of each speaker with `FEW` utterances or more, and the gap in UA; None with fewer than two such.
 
     Returns:
@@ -139,7 +136,7 @@ def speaker_gaps(
     use = np.isin(r.speaker.astype(str), enough)
     r = Rights(r.right[use], r.label[use], r.speaker[use], r.gender[use])
     unit = np.searchsorted(enough, r.speaker.astype(str)).astype(np.int64)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     whole = _scores(*_sums(r, unit, len(enough)))
     draws = {m: np.empty((len(enough), resamples)) for m in whole}
     for s in range(len(enough)):
@@ -147,7 +144,6 @@ def speaker_gaps(
             draws[m][s] = values
     low, high = int(whole["UA"].argmin()), int(whole["UA"].argmax())
     chance = _by_chance(r, unit, len(enough), permutations, rng)
-    gap = float(whole["UA"][high] - whole["UA"][low])
     groups = {
         str(name): EvaluatedSpeaker(
             **{m: Level(mean=float(v[s]), ci_95=quantile_interval(draws[m][s])) for m, v in whole.items()},
@@ -155,16 +151,30 @@ def speaker_gaps(
         )
         for s, name in enumerate(enough)
     }
-    between = SpeakerGap(
-        lowest=str(enough[low]),
-        highest=str(enough[high]),
-        difference=gap,
-        ci_95=quantile_interval(draws["UA"][high] - draws["UA"][low]),
-        chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
-        p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
-    )
+    interval = quantile_interval(draws["UA"][high] - draws["UA"][low])
+    between = speaker_gap(enough, whole["UA"], interval, chance)
     left_out = len(names) - len(enough)
     return Speakers(groups=groups, left_out=left_out, std=float(whole["UA"].std(ddof=1)), gap=between)
+
+
+def speaker_gap(names: NDArray[Any], scores: Floats, ci_95: Interval, chance: Floats) -> SpeakerGap:
+    """The gap between the speakers with the highest and the lowest score.
+
+    Args:
+        names, scores: of each speaker, `(speakers,)`.
+        ci_95: of the gap.
+        chance: the gaps when utterances are given to the speakers at random, `(permutations,)`.
+    """
+    low, high = int(scores.argmin()), int(scores.argmax())
+    gap = float(scores[high] - scores[low])
+    return SpeakerGap(
+        lowest=str(names[low]),
+        highest=str(names[high]),
+        difference=gap,
+        ci_95=ci_95,
+        chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
+        p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + len(chance))),
+    )
 
 
 def _resampled(r: Rights, rows: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> dict[str, Floats]:

@@ -12,6 +12,7 @@ from ser.results.metrics.measures import Measure, measure_of
 from ser.results.records.numbers import RANGES, Described, Metric, Metrics
 
 RESAMPLES = 1000
+TAIL = (1 - 0.95) / 2  # in floating point not 0.025, and recorded quantiles of speakers are of this one
 # Quantiles of Student's t at 0.975 for 1 to 30 degrees of freedom, as `scipy.special.stdtrit` gives them: importing it takes
 # a fifth of a second, a tenth of a small fit.
 T_975 = (
@@ -35,17 +36,14 @@ def describe(values: Sequence[float] | NDArray[Any]) -> Described:
     return describe_as(Described, values)
 
 
-def describe_as(
-    kind: type[AnyDescribed], values: Sequence[float] | NDArray[Any], confidence: float = 0.95
-) -> AnyDescribed:
+def describe_as(kind: type[AnyDescribed], values: Sequence[float] | NDArray[Any]) -> AnyDescribed:
     """Mean, standard deviation and interval of one number per run, as an object of a kind of `Described`.
 
-    mean m, std s = sqrt(sum (x_i - m)^2 / (n - 1)), interval m ± t_{n-1, 1 - (1 - c) / 2} s / sqrt(n). The interval is about
+    mean m, std s = sqrt(sum (x_i - m)^2 / (n - 1)), interval m ± t_{n-1, 0.975} s / sqrt(n). The interval is about
     the mean over seeds: it says nothing about other speakers or other data, and is not cut to the metric's range.
 
     Args:
         values: `(n,)`, n of 1 or more.
-        confidence: c above.
 
     Returns:
         With one value `std` and `ci_95` are None.
@@ -62,17 +60,17 @@ def describe_as(
     if len(x) == 1:
         return kind(mean=mean, std=None, ci_95=None, n=1, values=x.tolist())
     std = float(x.std(ddof=1))
-    half = student_t(len(x) - 1, (1 + confidence) / 2) * std / float(np.sqrt(len(x)))
+    half = student_t(len(x) - 1) * std / float(np.sqrt(len(x)))
     return kind(mean=mean, std=std, ci_95=(mean - half, mean + half), n=len(x), values=x.tolist())
 
 
-def student_t(degrees: int, share: float) -> float:
-    """The quantile of Student's t of so many degrees of freedom."""
-    if share == 0.975 and degrees <= len(T_975):
+def student_t(degrees: int) -> float:
+    """The quantile of Student's t at 0.975 of so many degrees of freedom."""
+    if degrees <= len(T_975):
         return T_975[degrees - 1]
     from scipy.special import stdtrit  # scipy.stats takes over half a second to import
 
-    return float(stdtrit(degrees, share))
+    return float(stdtrit(degrees, 0.975))
 
 
 def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> Metrics:
@@ -108,7 +106,7 @@ def quantile_interval(draws: NDArray[np.float64], tail: float = 0.025) -> tuple[
 
 
 def cluster_intervals(
-    counts: NDArray[Any], measure: Measure, *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+    counts: NDArray[Any], measure: Measure, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, tuple[float, float]] | None:
     """Percentile intervals of all metrics when speakers, not utterances, are drawn again with replacement.
 
@@ -126,8 +124,7 @@ def cluster_intervals(
     speakers = len(counts)
     if speakers < 2:
         return None
-    tail = (1 - confidence) / 2
-    intervals = np.quantile(scores_drawn_again(counts, measure, resamples, seed), [tail, 1 - tail], axis=1).T
+    intervals = np.quantile(scores_drawn_again(counts, measure, resamples, seed), [TAIL, 1 - TAIL], axis=1).T
     return {name: (float(low), float(high)) for name, (low, high) in zip(measure.names, intervals, strict=True)}
 
 

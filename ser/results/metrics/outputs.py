@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from ser.results.metrics.calibration import binned, binned_gap
 from ser.results.metrics.conformal import conformal_answers, conformal_intervals
 from ser.results.metrics.evaluation import units
-from ser.results.metrics.gaps import FEW, PERMUTATIONS
+from ser.results.metrics.gaps import FEW, PERMUTATIONS, speaker_gap
 from ser.results.metrics.intervals import RESAMPLES, describe, quantile_interval, scores_drawn_again, unit_counts
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.evaluated_output import EvaluatedOutput, OutputCurve
 from ser.results.records.gaps import (
-    ChanceGap,
     MeasuredDifference,
     MeasuredGap,
     MeasuredGender,
@@ -45,7 +44,7 @@ def output_numbers(
     validation: pd.DataFrame,
     outputs: Sequence[str],
     together: bool,
-    coverage: float | None = None,
+    coverage: float | None,
 ) -> dict[str, EvaluatedOutput]:
     """The numbers of each output.
 
@@ -97,9 +96,7 @@ def _slope(t: Floats, p: Floats) -> float | None:
     return float((spread * (t - t.mean())).sum()) / below if below > 0 else None
 
 
-def output_gaps(
-    test: pd.DataFrame, outputs: Sequence[str], by: str = "gender", resamples: int = RESAMPLES
-) -> MeasuredGenders | None:
+def output_gaps(test: pd.DataFrame, outputs: Sequence[str], by: str = "gender") -> MeasuredGenders | None:
     """Scores of each group and their differences, speakers drawn again within each; None as `gaps.group_gaps`.
 
     Args:
@@ -120,7 +117,7 @@ def output_gaps(
         sums = counts.sum(0)
         means[name] = np.array([measure.score(sums, metric).mean() for metric in measure.names])
         several = len(counts) > 1
-        drawn[name] = scores_drawn_again(counts, measure, resamples, seed) if several else np.full((1, 1), np.nan)
+        drawn[name] = scores_drawn_again(counts, measure, seed=seed) if several else np.full((1, 1), np.nan)
         levels = zip(measure.names, means[name], _intervals(drawn[name], len(measure.names)), strict=True)
         scores = {metric: MeasuredLevel(mean=float(mean), ci_95=ends) for metric, mean, ends in levels}
         groups[name] = MeasuredGender(scores=scores, n=int(own["utterance_id"].nunique()), speakers=len(counts))
@@ -134,14 +131,7 @@ def output_gaps(
     return MeasuredGenders(groups=groups, gaps=gaps)
 
 
-def output_speaker_gap(
-    test: pd.DataFrame,
-    outputs: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-) -> SpeakerGap | None:
+def output_speaker_gap(test: pd.DataFrame, outputs: Sequence[str]) -> SpeakerGap | None:
     """The gap between the best and the worst speaker, as `gaps.speaker_gaps`; without classes, utterances of all ratings are
     drawn again, and given to the speakers at random.
 
@@ -169,24 +159,16 @@ def output_speaker_gap(
 
     whole = scores(np.add.reduceat(sums, begins))
     low, high = int(whole.argmin()), int(whole.argmax())
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = []
     for k in (high, low):
         own = np.split(sums, begins[1:])[k]
-        weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples).astype(np.float64)
-        drawn.append(scores((weights @ own.reshape(len(own), -1)).reshape(resamples, *own.shape[1:])))
+        weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=RESAMPLES).astype(np.float64)
+        drawn.append(scores((weights @ own.reshape(len(own), -1)).reshape(RESAMPLES, *own.shape[1:])))
     chance = np.array(
-        [np.ptp(scores(np.add.reduceat(sums[rng.permutation(len(sums))], begins))) for _ in range(permutations)]
+        [np.ptp(scores(np.add.reduceat(sums[rng.permutation(len(sums))], begins))) for _ in range(PERMUTATIONS)]
     )
-    gap = float(whole[high] - whole[low])
-    return SpeakerGap(
-        lowest=str(enough[low]),
-        highest=str(enough[high]),
-        difference=gap,
-        ci_95=_intervals((drawn[0] - drawn[1])[None], 1)[0],
-        chance=ChanceGap(mean=float(chance.mean()), quantile_95=float(np.quantile(chance, 0.95))),
-        p=float((1 + (chance >= gap - 1e-12).sum()) / (1 + permutations)),
-    )
+    return speaker_gap(enough, whole, _intervals((drawn[0] - drawn[1])[None], 1)[0], chance)
 
 
 def _intervals(drawn: Floats, count: int) -> list[Interval]:

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import TrainingError
-from ser.results.metrics.intervals import describe, quantile_interval, unit_counts
+from ser.results.metrics.intervals import TAIL, describe, quantile_interval, unit_counts
 from ser.results.metrics.measures import alike, measure_of, score_of, truth_columns
 from ser.results.records.numbers import Comparison, Tested, Tests
 from ser.results.statistics.permutation import BLOCK, PERMUTATIONS, Counts, joint_test, shuffle_test, swap_test
@@ -97,13 +97,13 @@ def drawn(
     return found
 
 
-def percentiles(draws: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:
+def percentiles(draws: NDArray[np.float64]) -> tuple[float, float] | None:
     """Percentile interval of draws `(n,)`, see `quantile_interval`."""
-    return quantile_interval(draws, (1 - confidence) / 2)
+    return quantile_interval(draws, TAIL)
 
 
 def difference_interval(
-    a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+    a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile interval of the difference when speakers and runs are drawn again, see `drawn`.
 
@@ -114,7 +114,7 @@ def difference_interval(
         `(low, high)`.
     """
     draws = drawn([a, b], lambda counts: score_of(counts, metric), resamples=resamples, seed=seed)
-    found = percentiles(draws[0] - draws[1], confidence)
+    found = percentiles(draws[0] - draws[1])
     assert found is not None  # every draw has a speaker
     return found
 
@@ -166,7 +166,7 @@ def compare(
     if known:
         over = swap_test(by_speaker[0], by_speaker[1], metric, permutations=permutations, seed=seed)
         tests.speakers = Tested(p=over, units=len(by_speaker[0]))
-    p = _larger(tests)
+    p = max((t.p for t in (tests.models, tests.speakers) if t is not None), default=None)
     if units > 1 and known and not copies and models[0].shape[1] > 1:
         (one, other), speaker, fold = cell_counts(frames, classes)
         shuffled = each[0] == each[1]
@@ -181,10 +181,6 @@ def compare(
         tests=tests,
         p=p,
     )
-
-
-def _larger(tests: Tests) -> float | None:
-    return max((t.p for t in (tests.models, tests.speakers) if t is not None), default=None)
 
 
 def cell_counts(
