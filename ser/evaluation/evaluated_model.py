@@ -9,6 +9,7 @@ import pandas as pd
 
 from ser.errors import ConfigError
 from ser.metadata.targets import ONE_CLASS, Target, parse_target
+from ser.results.metrics.measures import outputs_of
 from ser.results.records.find import find_summary, no_model, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
@@ -112,7 +113,7 @@ class EvaluatedModel:
     def classes(self) -> list[str]:
         if self.summary is None:
             return list(self.first_facts.classes)
-        return [c[2:] for c in self.predictions.columns if c.startswith("p_")]
+        return outputs_of(self.predictions)
 
     @property
     def corpora(self) -> list[str]:

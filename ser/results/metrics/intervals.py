@@ -96,6 +96,12 @@ def unit_counts(frame: pd.DataFrame, classes: Sequence[str], unit: "pd.Series[st
     return measure_of(frame).tally(frame, classes, shape, number.astype(np.int64), run.astype(np.int64))
 
 
+def known_mean(values: NDArray[np.float64]) -> float | None:
+    """The mean of values `(n,)` that are not NaN; None where there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
 def quantile_interval(draws: NDArray[np.float64], tail: float = 0.025) -> tuple[float, float] | None:
     """The interval from the quantile `tail` to 1 - `tail` of draws `(n,)`; NaN are left out, None where all are."""
     known = draws[~np.isnan(draws)]

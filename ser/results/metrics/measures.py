@@ -274,6 +274,11 @@ def alike(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     return [frame.drop(columns=[c for c in frame.columns if str(c).startswith(tuple(dropped))]) for frame in frames]
 
 
+def outputs_of(frame: pd.DataFrame) -> list[str]:
+    """The classes, dimensions or labels that predictions are of, in the order of their columns."""
+    return [str(column)[2:] for column in frame.columns if str(column).startswith("p_")]
+
+
 def columns(frame: pd.DataFrame, prefix: str, outputs: Sequence[str]) -> Floats:
     """The columns of all outputs, `(n, K)`."""
     return np.asarray(frame[[f"{prefix}{name}" for name in outputs]].to_numpy(dtype=np.float64))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ser.errors import TrainingError
 from ser.results.metrics.classification import class_scores
-from ser.results.metrics.intervals import cluster_intervals, metrics_over_runs, unit_counts
+from ser.results.metrics.intervals import cluster_intervals, known_mean, metrics_over_runs, unit_counts
 from ser.results.metrics.measures import (
     MEASURES,
     RATED_AS,
@@ -131,18 +131,13 @@ def _pooled(counts: Counts, by_speaker: Counts | None, measure: Measure) -> Metr
 def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, ClassScores]:
     """The mean over runs of each class's scores; None where no run has one."""
     scores = class_scores(pooled)
-
-    def mean(score: str, k: int) -> float | None:
-        defined = scores[score][:, k][~np.isnan(scores[score][:, k])]
-        return float(defined.mean()) if len(defined) else None
-
     found = {}
     for k, name in enumerate(classes):
         support = float(scores["support"][:, k].mean())
         found[name] = ClassScores(
-            precision=mean("precision", k),
-            recall=mean("recall", k),
-            F1=mean("F1", k),
+            precision=known_mean(scores["precision"][:, k]),
+            recall=known_mean(scores["recall"][:, k]),
+            F1=known_mean(scores["F1"][:, k]),
             support=int(support) if support.is_integer() else support,
         )
     return found
@@ -156,7 +151,7 @@ def _by_group(
     if not names:
         return {}, None
     measure = measure_of(test)
-    values = {metric: mean_of_known(measure.score(counts, metric)) for metric in measure.groups}
+    values = {metric: _means_of_known(measure.score(counts, metric)) for metric in measure.groups}
     n = measure.number(counts).mean(axis=1)
     groups = {
         name: GroupScores(**{m: float(v[i]) for m, v in values.items() if not np.isnan(v[i])}, n=round(float(n[i])))
@@ -166,7 +161,7 @@ def _by_group(
     return groups, GroupGap(**gap) if len(names) > 1 and gap else None
 
 
-def mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _means_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over runs where a score is defined, `(groups, runs)` -> `(groups,)`; NaN where it is in no run."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
@@ -184,12 +179,11 @@ def _by_fold(test: pd.DataFrame, counts: Counts, measure: Measure) -> dict[str, 
     """Test metrics of each fold, `counts (runs, folds, K, K)`, described over runs; folds that are numbers in their order."""
     names = np.unique(test["fold"].to_numpy(dtype=str)).tolist()
     order = sorted(range(len(names)), key=lambda k: (len(names[k]) if names[k].isdecimal() else 99, names[k]))
-    each = {names[k]: metrics_over_runs(measure.scores(counts[:, k])) for k in order}
-    sizes = {names[k]: int(measure.number(counts[0, k])) for k in order}
-    return {
-        name: FoldMetrics(**dict(metrics.items()), n=sizes[name])  # type: ignore[arg-type]
-        for name, metrics in each.items()
-    }
+    found = {}
+    for k in order:
+        metrics = dict(metrics_over_runs(measure.scores(counts[:, k])).items())
+        found[names[k]] = FoldMetrics(**metrics, n=int(measure.number(counts[0, k])))  # type: ignore[arg-type]
+    return found
 
 
 def _by_output(pooled: Counts, outputs: Sequence[str], measure: Measure) -> dict[str, OutputScores]:

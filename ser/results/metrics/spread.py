@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_numbers, class_scores
 from ser.results.metrics.intervals import describe, unit_counts
-from ser.results.metrics.measures import measure_of
+from ser.results.metrics.measures import columns, measure_of, outputs_of
 from ser.results.records.numbers import Described
 
 SCORES = ("precision", "recall", "F1")
@@ -91,9 +91,9 @@ def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
     Args:
         test: rows of any number of runs, with a column `p_<class>` for each class.
     """
-    columns = [c for c in test.columns if c.startswith("p_")]
-    shares = test[columns].to_numpy(dtype=np.float64)
-    labels = class_numbers(test["true"].to_numpy(), [c[2:] for c in columns])
+    classes = outputs_of(test)
+    shares = columns(test, "p_", classes)
+    labels = class_numbers(test["true"].to_numpy(), classes)
     run = test["run"].to_numpy()
     own = [run == k for k in np.unique(run)]
     gaps = shares.max(axis=1) - (shares.argmax(axis=1) == labels)

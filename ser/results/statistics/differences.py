@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.results.metrics.classification import class_scores
-from ser.results.metrics.intervals import unit_counts
+from ser.results.metrics.intervals import known_mean, unit_counts
 from ser.results.metrics.measures import score_of
 from ser.results.records.comparison import ByGender, ClassRows, GenderGap, Row, SystemGap
 from ser.results.statistics.paired import drawn, percentiles
@@ -28,7 +28,7 @@ def by_class(pair: Sequence[Counts], classes: Sequence[str], units: bool) -> dic
     draws = {s: drawn(pair, lambda c, s=s: class_scores(c)[s]) for s in SCORES} if units else {}  # type: ignore[misc]
 
     def row(score: str, k: int) -> Row:
-        a, b = (_mean(scores[score][:, k]) for scores in whole)
+        a, b = (known_mean(scores[score][:, k]) for scores in whole)
         return _row(a, b, percentiles(draws[score][0][:, k] - draws[score][1][:, k]) if units else None)
 
     return {name: ClassRows(**{score: row(score, k) for score in SCORES}) for k, name in enumerate(classes)}
@@ -45,7 +45,7 @@ def by_gender(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: st
     for number, name in enumerate(names):
         own = [frame[frame["gender"] == name] for frame in frames]
         pair = [unit_counts(frame, classes, frame["speaker"].astype(str)) for frame in own]
-        a, b = (_mean(score_of(c.sum(0), metric)) for c in pair)
+        a, b = (known_mean(score_of(c.sum(0), metric)) for c in pair)
         draws[name] = drawn(pair, lambda c: score_of(c, metric), seed=number) if _known(own[0]) else []
         interval = percentiles(draws[name][0] - draws[name][1]) if draws[name] else None
         groups[name] = _row(a, b, interval)
@@ -80,7 +80,7 @@ def by_speaker(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: s
     for number, (name, rows) in enumerate(frames[0].groupby("speaker", sort=True)):
         own = [rows, frames[1][frames[1]["speaker"] == name]]
         pair = [unit_counts(frame, classes, frame["utterance_id"].astype(str)) for frame in own]
-        a, b = (_mean(score_of(c.sum(0), metric)) for c in pair)
+        a, b = (known_mean(score_of(c.sum(0), metric)) for c in pair)
         draws = drawn(pair, lambda c: score_of(c, metric), resamples=DRAWS, seed=number)
         interval = percentiles(draws[0] - draws[1]) if len(pair[0]) > 1 else None
         found[str(name)] = _row(a, b, interval)
@@ -90,11 +90,6 @@ def by_speaker(frames: Sequence[pd.DataFrame], classes: Sequence[str], metric: s
 
 def _known(frame: pd.DataFrame) -> bool:
     return frame["speaker"].nunique() > 1 and not (frame["speaker"] == "").any()
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
 
 
 def _row(a: float | None, b: float | None, interval: tuple[float, float] | None) -> Row:

@@ -11,7 +11,8 @@ import pandas as pd
 from ser.errors import ConfigError, SerError
 from ser.files import read_bytes
 from ser.jsonfile import plain
-from ser.results.metrics.measures import run_scores, truth_columns
+from ser.results.metrics.classification import class_numbers
+from ser.results.metrics.measures import columns, outputs_of, run_scores, truth_columns
 from ser.results.metrics.predictions import SPLITS, check_predictions
 from ser.results.records.find import beside
 from ser.results.records.kinds import read_run_record
@@ -63,10 +64,6 @@ class Runs:
         return list(zip(self.records, self.frames, strict=True))
 
 
-def classes_of(frame: pd.DataFrame) -> list[str]:
-    return [column[2:] for column in frame.columns if column.startswith("p_")]
-
-
 def read_runs(path: Path, summary: Summary | FewshotSummary, verdict: Verdict) -> Runs:
     """Read the runs of a summary; files that are missing, damaged, or do not belong together are faults."""
     found = Runs()
@@ -105,7 +102,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
         verdict.files += 1
         if digest != record.predictions_sha256:
             verdict.add(f"{name}, SHA-256", record.predictions_sha256, digest)
-        check_predictions(frame, classes_of(frame))
+        check_predictions(frame, outputs_of(frame))
     except OSError as error:
         verdict.add(name, f"cannot be read: {error.strerror}", "a run's predictions")
         return None
@@ -121,7 +118,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
 
 def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict: Verdict) -> None:
     """Compare the scores of a run with those of its predictions, the predicted classes with the probabilities."""
-    classes = classes_of(frame)
+    classes = outputs_of(frame)
     for split in SPLITS:
         part = frame[frame["split"] == split]
         known = len(part) > 0
@@ -131,9 +128,8 @@ def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict
             verdict.compare(getattr(record.n, split), len(part), f"{row.record} $.n.{split}")
     if "predicted" not in frame:
         return
-    shares = frame[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64)
-    place = {c: k for k, c in enumerate(classes)}
-    own = shares[np.arange(len(frame)), [place[c] for c in frame["predicted"]]]
+    shares = columns(frame, "p_", classes)
+    own = shares[np.arange(len(frame)), class_numbers(frame["predicted"].to_numpy(), classes)]
     wrong = own < shares.max(1) - TIE
     if wrong.any():
         first = int(wrong.argmax())

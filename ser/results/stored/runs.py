@@ -22,6 +22,7 @@ from msgspec.structs import asdict
 
 from ser.errors import ConfigError
 from ser.jsonfile import Model, check, decode, read_limited, write_json
+from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
 from ser.results.records.find import beside
 from ser.results.records.kinds import read_summary
@@ -44,8 +45,7 @@ def write_run(folder: Path, result: RunResult, predictions: pd.DataFrame) -> Run
         TrainingError, ConfigError: not valid; nothing is written.
     """
     name = run_name(result.run, result.fold, **amount_of(result))
-    classes = [column[2:] for column in predictions.columns if column.startswith("p_")]
-    check_predictions(predictions, classes)
+    check_predictions(predictions, outputs_of(predictions))
     kept = [column for column in predictions.columns if column not in AMOUNTS]
     shares = [column for column in predictions.columns if column.startswith(("p_", "v_"))]
     # All at once: column by column it takes twice as long.

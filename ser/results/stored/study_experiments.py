@@ -7,13 +7,14 @@ from typing import Any, Protocol
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.find import beside
 from ser.results.records.kinds import read_record
 from ser.results.records.model import FewshotSummary, RunRecord, Summary
 from ser.results.records.names import run_name
 from ser.results.records.numbers import Metrics
-from ser.results.stored.checked_runs import Runs, classes_of, read_runs
+from ser.results.stored.checked_runs import Runs, read_runs
 from ser.results.stored.runs import read_run
 from ser.results.stored.verdict import Verdict
 
@@ -99,7 +100,7 @@ class Experiments:
     @staticmethod
     def classes(frame: pd.DataFrame) -> list[str]:
         """The classes that predictions have probabilities of."""
-        return classes_of(frame)
+        return outputs_of(frame)
 
     @staticmethod
     def scores(
@@ -107,5 +108,5 @@ class Experiments:
     ) -> Iterator[tuple[str, Any, Any]]:
         """Place, stored and recomputed value of each of `parts`; nothing without predictions."""
         if frame is not None:
-            again = metrics_from_predictions(frame, classes_of(frame))
+            again = metrics_from_predictions(frame, outputs_of(frame))
             yield from ((f"{where}.{part}", getattr(stored, part), again[part]) for part in parts)

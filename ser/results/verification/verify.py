@@ -15,6 +15,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from ser.errors import ConfigError, SerError
+from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.data_facts import FoldFacts, data_facts
@@ -22,7 +23,7 @@ from ser.results.records.kinds import read_record, read_schema
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
 from ser.results.statistics import paired
-from ser.results.stored.checked_runs import Runs, classes_of, read_runs, tested_labels
+from ser.results.stored.checked_runs import Runs, read_runs, tested_labels
 from ser.results.stored.study_experiments import PARTS, Experiments
 from ser.results.stored.summary import FinishedExperiment, summarise_fewshot
 from ser.results.stored.verdict import Verdict
@@ -110,7 +111,7 @@ def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Worksp
 
 def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: Verdict) -> dict[str, Any]:
     """All numbers of the summary, by their keys."""
-    classes, predictions = classes_of(runs.frames[0]), runs.predictions
+    classes, predictions = outputs_of(runs.frames[0]), runs.predictions
     if isinstance(summary, FewshotSummary):
         finished = FinishedExperiment("-", "-", {}, {}, [], runs.records, predictions, classes, "", 0.0)
         whole = summarise_fewshot(finished)
@@ -129,14 +130,14 @@ def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experimen
     found: dict[str, CorpusNumbers] = {}
     for name, part in (summary.datasets or {}).items():
         own = _of_corpus(predictions, name, data_facts(summary).folds)
-        numbers = asdict(metrics_from_predictions(own, classes_of(own)))
+        numbers = asdict(metrics_from_predictions(own, outputs_of(own)))
         found[name] = replace(part, **numbers)
         runs = experiments.runs(part.alone.record, part.alone.experiment, part.alone.pooled.main.n)
         if runs is not None:
             other = runs.predictions
-            again = metrics_from_predictions(other, classes_of(other))
+            again = metrics_from_predictions(other, outputs_of(other))
             found[name].alone = replace(part.alone, **{p: again[p] for p in PARTS})
-            compared = asdict(paired.compare(own, other, classes_of(own)))
+            compared = asdict(paired.compare(own, other, outputs_of(own)))
             found[name].comparison = replace(part.comparison, **compared)
     adjusted = paired.holm_of_known([part.comparison.p for part in found.values()])
     for part, p in zip(found.values(), adjusted, strict=True):
