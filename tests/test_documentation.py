@@ -426,7 +426,7 @@ def test_a_page_is_followed_in_its_order(
     monkeypatch.chdir(tmp_path)
     desk.reader.variables |= variables()
     # The figures of a report are made, and not written as SVG, which takes half a second each: tests/results/report has that.
-    monkeypatch.setattr("ser.results.plotting.svg.inline", lambda *_: "<svg></svg>")
+    monkeypatch.setattr("ser.results.report.formats.html.inline", lambda *_: "<svg></svg>")
     desk.follow(document)
 
 

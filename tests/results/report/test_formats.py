@@ -114,7 +114,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without the drawing of pictures, for tests of what else is on them."""
-    monkeypatch.setattr("ser.results.plotting.svg.inline", lambda *_: "<svg></svg>")
+    monkeypatch.setattr("ser.results.report.formats.html.inline", lambda *_: "<svg></svg>")
 
 
 @pytest.fixture(scope="module", params=[("one",), ("two", "few")], ids="+".join)

@@ -1,14 +1,18 @@
 """One HTML page that opens from disk, light and dark, made for screen readers too; nothing in it is fetched from elsewhere."""
 
 import base64
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.results.blocks import Block, Image, Picture, Report, Section
-from ser.results.plotting import svg
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from ser.results.blocks import UNPRINTABLE, Block, Image, Picture, Report, Section
 from ser.results.plotting.style import strip_title
 from ser.workspace import writing
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 ENDING = ".html"
 PAGE, FRAGMENT = "page.html.j2", "fragment.html.j2"
 WIDE = 600  # pixels: wider figures are scrolled on a small screen, others shrink
+BLACK = "#000000"
 
 
 def write(report: Report, path: Path) -> None:
@@ -103,6 +108,40 @@ def _embedded(image: Image) -> str:
 def _drawn(picture: Picture, name: str) -> dict[str, Any]:
     """The parts of a picture that the template needs; its title becomes the caption."""
     caption = strip_title(picture.figure)
-    width = svg.width(picture.figure)
-    code = svg.inline(picture.figure, name, picture.about, picture.words)
+    width = round(96 * float(picture.figure.get_figwidth()))  # in CSS pixels, at its own size
+    code = inline(picture.figure, name, picture.about, picture.words)
     return {"svg": code, "caption": caption, "width": width, "wide": width > WIDE}
+
+
+def inline(figure: Figure, prefix: str, label: str, words: str) -> str:
+    """Draw a figure as SVG for the body of a page: text stays text, plain black takes the page's colour, nothing is fetched.
+
+    Args:
+        figure: drawn without a background.
+        prefix: of all ids, so that those of several figures on a page differ.
+        label, words: title and description for readers who do not see it; plain text.
+    """
+    out = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "none"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = UNPRINTABLE.sub("\ufffd", out.getvalue())
+    text = text[text.index("<svg") :]
+    for part in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
+        text = re.sub(part, "", text, flags=re.DOTALL)
+    text = _own_ids(text, prefix)
+    text = text.replace("xlink:href", "href").replace(BLACK, "currentColor")
+    text = re.sub(r"font: (?:bold |italic )?([0-9.]+px)[^;\"]*", r"font-size: \1", text)
+    size = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', text)
+    assert size is not None
+    width, height = (f"{float(number):g}" for number in size.groups())
+    title, description = (escape(said, quote=False) for said in (label, words))
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{prefix}-t {prefix}-d" fill="currentColor">'
+    named = f'<title id="{prefix}-t">{title}</title><desc id="{prefix}-d">{description}</desc>'
+    return head + named + re.sub(r"\s*\n\s*", "\n", text[text.index(">") + 1 :]).strip()
+
+
+def _own_ids(text: str, prefix: str) -> str:
+    """Give ids and references to them a prefix; ids without a reference are left out."""
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
