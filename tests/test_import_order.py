@@ -45,7 +45,7 @@ RESULTS = [  # the rooms and files of `ser/results`
     {"statistics"},
     {"stored"},
     {"blocks", "cells"},
-    {"cross_corpus"},
+    {"tables"},
     {"studies"},
     {"stored_result", "headlines"},
     {"listing", "comparison"},

@@ -3,21 +3,11 @@
 from collections.abc import Iterator
 
 from ser.results.blocks import Block, Facts, Notice, Section, Table, Text
-from ser.results.cells import (
-    ABSENT,
-    TESTED,
-    date,
-    disagreement,
-    interval,
-    many,
-    number,
-    score_cells,
-    score_heads,
-    tested,
-)
+from ser.results.cells import ABSENT, date, interval, many, number, score_cells, score_heads, tested
 from ser.results.records.comparison import Pair, ResultComparison, Row
 from ser.results.report.background import stamps_and_notes
 from ser.results.stored_result import outputs_in_words
+from ser.results.tables import difference_table
 
 FEW_PAIRS = 3  # of more, classes, genders and speakers are in the record alone
 NOTE = (
@@ -46,8 +36,8 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
     compared = [[one.name, one.head, "+".join(one.features), *score_cells(one.pooled)] for one in record.compared]
     pairs = []
     for pair in record.pairs:
-        seeds = pair.power.seeds
-        pairs.append([_name(pair), *tested(pair, pair.p_holm), ABSENT if seeds is None else str(seeds)])
+        seeds = ABSENT if pair.power.seeds is None else str(pair.power.seeds)
+        pairs.append(([_name(pair)], pair, pair.p_holm, [seeds]))
     lines = remarks(record)
     return [
         Text(lead, lead=True),
@@ -59,12 +49,7 @@ def difference_blocks(record: ResultComparison) -> list[Block]:
             left=3,
             note="Test predictions of all folds together, mean ± std over the runs that pair.",
         ),
-        Table(
-            f"Differences in {record.metric}, in pairs",
-            ["", record.metric, "95 %", *TESTED, "seeds"],
-            pairs,
-            note=NOTE + disagreement((_name(pair), pair) for pair in record.pairs),
-        ),
+        difference_table(f"Differences in {record.metric}, in pairs", ["", record.metric], pairs, NOTE, ["seeds"]),
         *([Notice("Runs and speakers that would be enough", lines, warning=False)] if lines else []),
     ]
 

@@ -11,8 +11,6 @@ from msgspec import UNSET
 from ser.results.blocks import Block, Section, Table, Text
 from ser.results.cells import (
     ABSENT,
-    TESTED,
-    disagreement,
     head_of,
     interval,
     main_head,
@@ -23,9 +21,8 @@ from ser.results.cells import (
     score_cells,
     score_heads,
     size,
-    tested,
 )
-from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.tables import difference_table, shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.gaps import Genders
@@ -314,13 +311,11 @@ def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
     """Tables of a combined summary: each corpus beside the head of that corpus alone."""
     rows = [[name, *score_cells(part.pooled), score(part.alone.pooled.main)] for name, part in datasets.items()]
     compared = [
-        [name, *tested(part.comparison, part.comparison.p_holm), part.comparison.verdict]
-        for name, part in datasets.items()
+        ([name], part.comparison, part.comparison.p_holm, [part.comparison.verdict]) for name, part in datasets.items()
     ]
-    apart = disagreement((name, part.comparison) for name, part in datasets.items())
     heads = score_heads(next(iter(datasets.values())).pooled)
-    head = ["corpus", "combined minus own", "95 %", *TESTED, "verdict"]
+    head = ["corpus", "combined minus own"]
     return [
         Table("Each corpus beside its own head", ["corpus", *heads, f"own head, {heads[0]}"], rows, note=COMBINED),
-        Table(f"Combined minus own head, {heads[0]}", head, compared, note=TESTS + apart),
+        difference_table(f"Combined minus own head, {heads[0]}", head, compared, TESTS, ["verdict"]),
     ]

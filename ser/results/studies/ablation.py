@@ -6,19 +6,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import TESTED, disagreement, main_head, score_cells, score_heads, tested, with_interval
+from ser.results.cells import main_head, score_cells, score_heads, with_interval
 from ser.results.records.model import Beside, Notes
 from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import VariantComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.results.tables import OF_FOLDS, difference_table
 
 if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
-NOTE = (
-    "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
-    "brackets the number of each. p: of both together, Holm over the rows. Five speakers cannot give a p below 0.0625."
-)
+NOTE = f"{OF_FOLDS} Five speakers cannot give a p below 0.0625."
 
 
 class Variant(Model, kw_only=True):
@@ -67,9 +65,8 @@ class Study(StudyRecord, kw_only=True):
             [v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.main.n)] for v in self.variants
         ]
         note = "Test predictions of all folds together, mean ± std over runs."
-        compared = [[c.variant, *tested(c, c.p_holm)] for c in self.comparisons]
-        note_of_tests = NOTE + disagreement((c.variant, c) for c in self.comparisons)
-        head = ["full model minus", main_head(self._full().pooled), "95 %", *TESTED]
+        compared = [([c.variant], c, c.p_holm, ()) for c in self.comparisons]
+        head = ["full model minus", main_head(self._full().pooled)]
         return [
             Table(
                 "Scores of each variant",
@@ -78,7 +75,7 @@ class Study(StudyRecord, kw_only=True):
                 left=3,
                 note=note,
             ),
-            Table("The full model against each other variant", head, compared, note=note_of_tests),
+            difference_table("The full model against each other variant", head, compared, NOTE),
         ]
 
     def parts(self) -> Parts:

@@ -8,15 +8,12 @@ from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import (
     ABSENT,
-    TESTED,
-    disagreement,
     main_head,
     number,
     score,
     score_cells,
     score_heads,
     size,
-    tested,
     with_interval,
 )
 from ser.results.records.model import Amount, Beside, Number
@@ -24,14 +21,12 @@ from ser.results.records.names import amount_value
 from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import MethodComparison, SavedLabels
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.results.tables import OF_WHOLE_RUNS, difference_table
 
 if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
-NOTE = (
-    "Of pooled scores. Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in "
-    "brackets the number of each. p: of both together, Holm over the rows; not given under 4 runs."
-)
+NOTE = f"Of pooled scores. {OF_WHOLE_RUNS}"
 WORTH = (
     "worth: the amount with which training from scratch has the same pooled score, linear between its points in the logarithm "
     "of the amount; saved: share of the labels that scratch would need beyond those used. Of means over runs, no interval."
@@ -117,11 +112,10 @@ class Study(StudyRecord, kw_only=True):
     def blocks(self) -> list[Block]:
         blocks = [self._curves(), self._at_the_last()]
         if self.comparisons:
-            rows = [[c.amount, c.method, *tested(c, c.p_holm)] for c in self.comparisons]
-            head = ["amount", f"minus {self.reference}", self.metrics[0], "95 %", *TESTED]
+            compared = [([c.amount, c.method], c, c.p_holm, ()) for c in self.comparisons]
             caption = f"Each other method against {self.reference}"
-            apart = disagreement((f"{c.amount} {c.method}", c) for c in self.comparisons)
-            blocks.append(Table(caption, head, rows, left=2, note=NOTE + apart))
+            head = ["amount", f"minus {self.reference}", self.metrics[0]]
+            blocks.append(difference_table(caption, head, compared, NOTE))
         if self.saved_labels:
             rows = [[r.method, r.amount, number(r.score), _worth(r), _saved(r)] for r in self.saved_labels]
             head = ["method", "target data", self.metrics[0], "worth", "saved"]

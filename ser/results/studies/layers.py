@@ -6,30 +6,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import (
-    TESTED,
-    disagreement,
-    interval,
-    main_head,
-    score,
-    score_cells,
-    score_heads,
-    tested,
-    with_interval,
-)
+from ser.results.cells import interval, main_head, score, score_cells, score_heads, with_interval
 from ser.results.records.model import Beside, Notes
 from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import LayerWeight, Nested, PositionComparison
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.results.tables import OF_FOLDS, difference_table
 
 if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
 
 ALL = "all layers"
-NOTE = (
-    "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
-    "brackets the number of each. p: of both together, Holm over the rows."
-)
 
 
 class Position(Model, kw_only=True):
@@ -105,10 +92,10 @@ class Study(StudyRecord, kw_only=True):
     def blocks(self) -> list[Block]:
         found: list[Block] = [self._scores()]
         if self.comparisons:
-            rows = [[c.other, *tested(c, c.p_holm)] for c in self.comparisons]
+            compared = [([c.other], c, c.p_holm, ()) for c in self.comparisons]
             caption = f"{self.chosen}, chosen on validation, against others"
-            head = [f"{self.chosen} minus", self.metrics[0], "95 %", *TESTED]
-            found.append(Table(caption, head, rows, note=NOTE + disagreement((c.other, c) for c in self.comparisons)))
+            head = [f"{self.chosen} minus", self.metrics[0]]
+            found.append(difference_table(caption, head, compared, OF_FOLDS))
         if self.weights:
             rows = [
                 [str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)]

@@ -7,19 +7,8 @@ from msgspec.structs import replace
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import (
-    ABSENT,
-    TESTED,
-    disagreement,
-    main_head,
-    many,
-    number,
-    score_cells,
-    score_heads,
-    tested,
-    with_interval,
-)
-from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.cells import ABSENT, main_head, many, number, score_cells, score_heads, with_interval
+from ser.results.tables import OF_WHOLE_RUNS, difference_table, shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside, Stamps
 from ser.results.records.numbers import Metrics, Suspect
@@ -30,11 +19,7 @@ if TYPE_CHECKING:
     from ser.results.stored.checked_runs import Runs
     from ser.results.stored.study_experiments import Experiments
 
-NOTE = (
-    "Gain over the source's head alone, pooled {metric}. Permutation tests: models are exchanged by whole runs; the "
-    "predictions of a speaker are exchanged; in brackets the number of each. p: of both together, Holm over the rows; not "
-    "given under 4 runs. Gap: share of the way to target only."
-)
+NOTE = "Gain over the source's head alone, pooled {}. {} Gap: share of the way to target only."
 
 
 class Variant(Model, kw_only=True):
@@ -116,21 +101,19 @@ class Study(StudyRecord, kw_only=True):
             *(["selection", "score"] if some else []),
             *([""] if several else []),
         ]
-        gains = [
-            [
-                *(c.variant, *tested(c, c.p_holm)),
-                *(ABSENT if c.gap_closed is None else f"{100 * c.gap_closed:.0f} %", c.verdict),
-            ]
-            for c in self.comparisons
-        ]
+        gains = []
+        for c in self.comparisons:
+            closed = ABSENT if c.gap_closed is None else f"{100 * c.gap_closed:.0f} %"
+            gains.append(([c.variant], c, c.p_holm, [closed, c.verdict]))
         note = "Test predictions of all folds of the target together, mean ± std over runs."
         return [
             Table("Scores of each variant", head, rows, note=note),
-            Table(
+            difference_table(
                 "Gains over source only",
-                ["gain of", self.metrics[0], "95 %", *TESTED, "gap", "verdict"],
+                ["gain of", self.metrics[0]],
                 gains,
-                note=NOTE.format(metric=self.metrics[0]) + disagreement((c.variant, c) for c in self.comparisons),
+                NOTE.format(self.metrics[0], OF_WHOLE_RUNS),
+                ["gap", "verdict"],
             ),
             *shared_classes(data_facts(self)),
             *suspects_notice([suspect_line(s) for s in self.suspects]),

@@ -8,7 +8,7 @@ from msgspec import Meta
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import ABSENT, csv_text, score
-from ser.results.cross_corpus import shared_classes, suspect_line, suspects_notice
+from ser.results.tables import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside
 from ser.results.records.numbers import Metrics, Suspect

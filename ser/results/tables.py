@@ -1,10 +1,37 @@
-"""Blocks on several corpora: the classes that they share, and classes that are predicted as each other."""
+"""Tables and notices that studies and reports have in common: differences with their tests, and several corpora."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ser.results.blocks import Facts, Notice
+from ser.results.blocks import Facts, Notice, Table
+from ser.results.cells import TESTED, disagreement, tested
 from ser.results.records.data_facts import DataFacts
-from ser.results.records.numbers import Suspect
+from ser.results.records.numbers import Comparison, Suspect
+
+OF_FOLDS = (
+    "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
+    "brackets the number of each. p: of both together, Holm over the rows."
+)
+OF_WHOLE_RUNS = (
+    "Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in brackets the number "
+    "of each. p: of both together, Holm over the rows; not given under 4 runs."
+)
+Difference = tuple[Sequence[str], Comparison, float | None, Sequence[str]]
+
+
+def difference_table(
+    caption: str, head: Sequence[str], rows: Iterable[Difference], note: str, more: Sequence[str] = ()
+) -> Table:
+    """A table of differences with their tests, whose note names the rows whose interval and p disagree.
+
+    Args:
+        head: headings of the names of a row, then of the difference.
+        rows: names, comparison, its p adjusted for their number, and further cells.
+        more: headings of the further cells.
+    """
+    found = list(rows)
+    cells = [[*names, *tested(comparison, p_holm), *further] for names, comparison, p_holm, further in found]
+    apart = disagreement((" ".join(names), comparison) for names, comparison, *_ in found)
+    return Table(caption, [*head, "95 %", *TESTED, *more], cells, left=len(head) - 1, note=note + apart)
 
 
 def shared_classes(data: DataFacts) -> list[Facts]:
