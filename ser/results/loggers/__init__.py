@@ -1,21 +1,24 @@
-"""Plugins: one file per tracker, with the `PACKAGE` it needs and `write(result, folder)`: a summary's runs, curves and scores.
+"""Plugins: one file per tracker, with the `PACKAGE` it needs and `write(result, folder)`.
 
+It writes the runs, curves and scores of a summary, `folder` being that of the results, and gives the command that shows them.
 Trackers are written from the records, once these are whole; writing the same result again changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ser.jsonfile import plain
 from ser.optional import need
 from ser.registry import load
 from ser.results.records.find import beside
 from ser.results.records.kinds import read_record
-from ser.results.records.model import Opening
+from ser.results.records.model import Opening, RunRecord
 from ser.results.stored_result import StoredResult
 from ser.results.studies import StudyRecord
 
 KIND = "logger"
 LOGGERS = "ser.results.loggers"
+Values = Iterator[tuple[str, str, float, int]]  # `curves` or a split, a name, its number, and the epoch
 
 
 def refuse_absent(loggers: Sequence[str]) -> None:
@@ -51,3 +54,19 @@ def members(study: StudyRecord, path: Path) -> Iterator[StoredResult]:
     for record in dict.fromkeys(record for _, record in study.members()):
         file = beside(path, record)
         yield StoredResult(file, read_record(file))
+
+
+def values_of_run(record: RunRecord) -> Values:
+    """The curves of a training by epoch, and its scores at the epoch that was picked."""
+    for name, numbers in (record.curves or {}).items():
+        yield from (("curves", name, float(v), epoch) for epoch, v in enumerate(numbers, start=1) if v is not None)
+    for split in ("validation", "test"):
+        scores = plain(getattr(record, split) or None) or {}
+        yield from ((split, name, value, record.best_epoch or 0) for name, value in scores.items())
+
+
+def values_of_summary(result: StoredResult) -> Values:
+    """The means over all runs."""
+    for split in ("validation", "test", "pooled"):
+        if metrics := getattr(result.numbers, split):
+            yield from ((split, name, metric.mean, 0) for name, metric in metrics.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.jsonfile import dumps, plain
+from ser.results.loggers import Values, values_of_run, values_of_summary
 from ser.results.records.model import RunRecord
 from ser.results.report.background import flat
 from ser.results.stored_result import StoredResult
@@ -20,15 +21,7 @@ MARK = "ser.content"  # a tag with the hash of the content that a run was writte
 
 
 def write(result: StoredResult, folder: Path) -> str:
-    """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; an earlier version of the experiment is replaced.
-
-    Args:
-        result: a summary.
-        folder: of the results.
-
-    Returns:
-        The command that shows it.
-    """
+    """Write into `folder/mlflow.db`, or where MLFLOW_TRACKING_URI says; an earlier version of the experiment is replaced."""
     from mlflow import MlflowClient
 
     place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
@@ -67,13 +60,7 @@ def _summary(client: Any, experiment: str, result: StoredResult) -> str:
     run = str(client.create_run(experiment, tags=tags).info.run_id)
     for name, value in flat(record.config):
         client.log_param(run, _safe(name), value[:LONGEST])
-    values = [
-        (f"{split}.{name}", metric.mean, 0)
-        for split in ("validation", "test", "pooled")
-        if (metrics := getattr(result.numbers, split))
-        for name, metric in metrics.items()
-    ]
-    _log(client, run, values)
+    _log(client, run, values_of_summary(result))
     client.set_terminated(run)
     return run
 
@@ -82,27 +69,17 @@ def _run(client: Any, experiment: str, parent: str, name: str, record: RunRecord
     tags = {"mlflow.runName": name, "mlflow.parentRunId": parent, "ser.fold": record.fold}
     run = str(client.create_run(experiment, tags=tags).info.run_id)
     client.log_param(run, "seed", str(record.seed))
-    values = [
-        (f"curves.{curve}", float(value), epoch)
-        for curve, numbers in (record.curves or {}).items()
-        for epoch, value in enumerate(numbers, start=1)
-        if value is not None
-    ]
-    last = record.best_epoch or 0
-    for split in ("validation", "test"):
-        values += [
-            (f"{split}.{name}", value, last) for name, value in (plain(getattr(record, split) or None) or {}).items()
-        ]
-    _log(client, run, values)
+    _log(client, run, values_of_run(record))
     client.set_terminated(run)
 
 
-def _log(client: Any, run: str, values: list[tuple[str, float, int]]) -> None:
+def _log(client: Any, run: str, values: Values) -> None:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    for start in range(0, len(values), BATCH):
-        client.log_batch(run, metrics=[Metric(n, v, now, step) for n, v, step in values[start : start + BATCH]])
+    metrics = [Metric(f"{part}.{name}", value, now, epoch) for part, name, value, epoch in values]
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run, metrics=metrics[start : start + BATCH])
 
 
 def _safe(name: str) -> str:

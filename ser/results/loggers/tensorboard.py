@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ser.jsonfile import dumps, plain
-from ser.results.records.model import RunRecord
+from ser.jsonfile import dumps
+from ser.results.loggers import Values, values_of_run, values_of_summary
 from ser.results.stored_result import StoredResult
 
 PACKAGE = "tensorboard"
@@ -15,44 +15,27 @@ FILE = "events.out.tfevents.0.ser"
 
 
 def write(result: StoredResult, folder: Path) -> str:
-    """Write `folder/tensorboard/EXPERIMENT/RUN/` for every training, and `summary/`; an earlier one is replaced whole.
-
-    Args:
-        result: a summary.
-        folder: of the results.
-
-    Returns:
-        The command that shows it.
-    """
+    """Write `folder/tensorboard/EXPERIMENT/RUN/` for every training, and `summary/`; an earlier one is replaced whole."""
     place = folder / "tensorboard" / str(result.record.experiment)
     aside = place.with_name(f".{place.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     for run, record in zip(result.runs, result.records, strict=True):
         with _writer(aside / Path(run.record).stem) as events:
-            _run(events, record)
+            _add(events, values_of_run(record))
     with _writer(aside / "summary") as events:
-        _summary(events, result)
+        _add(events, values_of_summary(result))
+        _add_texts(events, result)
     shutil.rmtree(place, ignore_errors=True)
     aside.rename(place)
     return f"tensorboard --logdir {folder / 'tensorboard'}"
 
 
-def _run(events: Any, record: RunRecord) -> None:
-    for name, values in (record.curves or {}).items():
-        for epoch, value in enumerate(values, start=1):
-            if value is not None:
-                events.add_scalar(f"curves/{name}", value, epoch)
-    last = record.best_epoch or 0
-    for split in ("validation", "test"):
-        for metric, value in (plain(getattr(record, split) or None) or {}).items():
-            events.add_scalar(f"{split}/{metric}", value, last)
+def _add(events: Any, values: Values) -> None:
+    for part, name, value, epoch in values:
+        events.add_scalar(f"{part}/{name}", value, epoch)
 
 
-def _summary(events: Any, result: StoredResult) -> None:
-    for split in ("validation", "test", "pooled"):
-        if metrics := getattr(result.numbers, split):
-            for name, metric in metrics.items():
-                events.add_scalar(f"{split}/{name}", metric.mean, 0)
+def _add_texts(events: Any, result: StoredResult) -> None:
     for name in ("command", "config_hash"):
         events.add_text(name, f"`{getattr(result.record, name)}`")
     events.add_text("config", "\n".join(f"    {line}" for line in dumps(result.record.config).splitlines()))
