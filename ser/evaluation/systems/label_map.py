@@ -3,8 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -152,8 +150,3 @@ def by_class(answers: Answers, classes: Sequence[str], mapping: Mapping[str, str
         else:
             found[k] = np.nan
     return found
-
-
-def in_words(mapping: Mapping[str, str]) -> dict[str, Any]:
-    """The map as records have it: null for labels that stand for no class."""
-    return {word: name or None for word, name in mapping.items()}

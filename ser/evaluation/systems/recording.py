@@ -15,10 +15,10 @@ from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, CorpusError
 from ser.evaluation.systems.answers import Answers
 from ser.evaluation.systems.joining import Joined, join, lacking
-from ser.evaluation.systems.label_map import by_class, in_words, map_labels
+from ser.evaluation.systems.label_map import by_class, map_labels
 from ser.features.tensors import Tensors
-from ser.metadata.folds.fold import Fold, FoldOptions
-from ser.metadata.labels import Scheme, load_scheme
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.labels import load_scheme
 from ser.metadata.parsing import few
 from ser.results.records.model import RunResult, Sizes
 from ser.results.records.names import config_hash
@@ -112,12 +112,20 @@ def write_answers(
     shares = by_class(answers, data.classes, mapping)
     joined = join(answers, data, setup.folds, where)
     missing = lacking(joined, setup.folds, shares)
-    stamps = _restricted(mapping, scheme, data)
+    outside = [word for word, name in mapping.items() if not name]
+    stamps: list[str] = []
+    if outside:
+        stamps.append(
+            f"the system has labels that are no class of {data.dataset} under scheme {scheme.name}: {few(outside)}; its choice "
+            "is made among the classes alone"
+        )
     if missing:
-        setup, more = _without(missing, setup, options, joined, where, _absent(answers, mapping))
+        why = f"; labels that are no class: {few(map(repr, outside))}" if outside and not answers.names else ""
+        setup, more = _without(missing, setup, options, joined, where, why)
         stamps += more
     stamps = [*setup.stamps, *system.stamps, *stamps]
-    facts = {**system.facts, "labels": in_words(mapping), "missing": options.missing}
+    labels = {word: name or None for word, name in mapping.items()}
+    facts = {**system.facts, "labels": labels, "missing": options.missing}
     asked = System(system.word, system.name, facts, ())
     setup.facts[system.word] = facts
     config = identity(asked, 0, setup.facts)
@@ -149,23 +157,6 @@ def write_answers(
     summary = summarise(finished, notes=notes_of(done))
     write_record(path, summary)
     return Result.of(summary, path), dict(joined.unused)
-
-
-def _restricted(mapping: Mapping[str, str], scheme: Scheme, data: Tensors) -> list[str]:
-    """The sentence on labels that stand for no class of the data."""
-    outside = [word for word, name in mapping.items() if not name]
-    if not outside:
-        return []
-    return [
-        f"the system has labels that are no class of {data.dataset} under scheme {scheme.name}: {few(outside)}; its choice is "
-        "made among the classes alone"
-    ]
-
-
-def _absent(answers: Answers, mapping: Mapping[str, str]) -> str:
-    """The labels without a class, where answers are labels alone: they leave utterances without a prediction."""
-    outside = [] if answers.names else [word for word, name in mapping.items() if not name]
-    return f"; labels that are no class: {few(map(repr, outside))}" if outside else ""
 
 
 def _without(
@@ -238,13 +229,9 @@ def _run(
         run=run,
         fold=fold.name,
         seed=run,
-        n=_sizes(fold),
+        n=Sizes(train=len(fold.train), validation=len(fold.validation), test=len(fold.test)),
         **scores_by_split(predictions, data.classes)._asdict(),
         seconds=seconds,
         notes=[*notes, *collapse_note(predictions, data.classes)],
     )
     return Run(result, predictions)
-
-
-def _sizes(fold: Fold) -> Sizes:
-    return Sizes(train=len(fold.train), validation=len(fold.validation), test=len(fold.test))
