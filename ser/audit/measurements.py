@@ -33,11 +33,7 @@ State = tuple[int, int]  # bytes, time of change in ns
 
 
 class MeasurementCache:
-    """The measurements of one dataset's audio.
-
-    Args:
-        path: the file; written when something is first added.
-    """
+    """The measurements of one dataset's audio, in a file that is written when something is first added."""
 
     def __init__(self, path: Path) -> None:
         self._known: dict[Key, tuple[State, Measured]] = {}

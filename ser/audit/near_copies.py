@@ -31,12 +31,7 @@ Numbers = NDArray[np.int32]
 
 
 def find_copies(ids: Sequence[str], measured: Sequence[Measured]) -> Copies:
-    """Find pairs of utterances with the same audio; silence is not counted.
-
-    Args:
-        ids: utterance ids, `(n,)`.
-        measured: the measurements of each.
-    """
+    """Find pairs with the same audio among utterances, given by their ids and measurements; silence is not counted."""
     heard = [k for k, m in enumerate(measured) if not m.fault and m.peak >= SILENCE_PEAK]
     first: dict[str, int] = {}
     same = [(first.setdefault(measured[k].sha256, k), k) for k in heard]

@@ -44,11 +44,7 @@ FAULTS = {
 
 
 def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
-    """Find recordings that cannot be used, are silent, short, long or clipped, and sample rates that differ.
-
-    Args:
-        longest: s; longer utterances are a finding.
-    """
+    """Find recordings that cannot be used, are silent, short, clipped or over `longest` s, and sample rates that differ."""
     frame, measured = sound.frame, sound.measured
     ids = frame["utterance_id"].to_numpy()
     found = []

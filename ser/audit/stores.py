@@ -47,11 +47,7 @@ def store_findings(workspace: Workspace, split: SplitTable) -> list[Finding]:
 
 
 def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding]:
-    """Find encoders that have seen a corpus in their own training, and those of which that is not known.
-
-    Args:
-        corpus: the dataset's corpus plugin.
-    """
+    """Find encoders that have seen a corpus (the name of its plugin) in their own training, or of which that is not known."""
     said = {name: _seen(identity, corpus or "") for name, identity in identities.items()}
     met = {name: words for name, words in said.items() if words}
     unknown = [name for name, words in said.items() if words is None]

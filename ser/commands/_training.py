@@ -68,11 +68,7 @@ def options_of(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 
 def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options of the record of a system that was not trained here: scheme, protocol, map of labels, file.
-
-    Args:
-        system: what gives the labels, in the help.
-    """
+    """Add the options of the record of a system, which the help calls so: scheme, protocol, map of labels, file."""
     words = f"What a label of the {system} stands for; nothing after = means no class. Or a YAML or JSON file. May be repeated."
     named = option_fields()
     return _added(

@@ -169,12 +169,7 @@ def _refuse(model: EvaluatedModel, options: EvaluationOptions) -> None:
 def _evaluate_classes(
     predictions: EvaluatedPredictions, options: EvaluationOptions, fields: dict[str, Any], table: Table | None
 ) -> tuple[Evaluation, dict[str, pd.DataFrame]]:
-    """The record of heads on classes, of probabilities calibrated where that was asked for; and tables for beside it.
-
-    Args:
-        fields: of the record, those that all evaluations have.
-        table: with the votes, where there are any.
-    """
+    """The record of heads on classes, and tables for beside it; `fields` are those that all evaluations have."""
     model, own, classes = predictions.model, predictions.own, predictions.model.classes
     test, validation, held_out = predictions.test, predictions.validation, predictions.held_out
     temperatures = evaluation.fit_temperatures(held_out, classes) if options.calibrate else None

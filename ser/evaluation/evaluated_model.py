@@ -1,4 +1,4 @@
-"""The model that is evaluated: an experiment with all its runs and folds, or one saved head, and its record; and what is asked."""
+"""The model that is evaluated, an experiment with all its runs and folds or one saved head, and what is asked of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,7 +170,7 @@ class EvaluatedModel:
         return read_run_record(self.path.parent / found.record)
 
     def rows_of(self, key: Key, rows: pd.DataFrame | None = None) -> pd.DataFrame:
-        """The predictions of a head, those of its run and fold or of all folds that share it, among some; None: the recorded."""
+        """The predictions of a head among some, None: the recorded: those of its run and fold, or of all folds that share it."""
         run, fold = key
         rows = self.predictions if rows is None else rows
         own: pd.DataFrame = rows[rows["run"] == run]

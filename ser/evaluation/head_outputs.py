@@ -78,12 +78,7 @@ class HeadOutputs:
 
 @dataclass(eq=False)
 class CorpusFeatures:
-    """The features of a corpus, standardised for one head after another.
-
-    Attributes:
-        data: raw features.
-        device: where the heads run.
-    """
+    """The raw features of a corpus, standardised for one head after another, and the device that the heads run on."""
 
     data: Tensors
     device: str = "cpu"

@@ -25,11 +25,7 @@ KINDS = (DIMENSIONS, LABELS)  # of targets that have no class
 def evaluate_outputs(
     predictions: EvaluatedPredictions, options: EvaluationOptions, fields: dict[str, Any]
 ) -> tuple[OutputEvaluation, dict[str, pd.DataFrame]]:
-    """The record of heads on dimensions or labels, and tables for beside it.
-
-    Args:
-        fields: of the record, those that all evaluations have.
-    """
+    """The record of heads on dimensions or labels, and tables for beside it; `fields` are those that all evaluations have."""
     model, test, own = predictions.model, predictions.test, predictions.own
     outputs, plain = model.classes, units(test, own)
     scales = model.first_facts.scales if model.summary is None else model.summary.data.get("scales", {})

@@ -72,11 +72,7 @@ def features_in_view(predictions: EvaluatedPredictions, files: dict[str, Path], 
 def outputs_on_test_rows(
     function: Callable[[Path, Sides], T], predictions: EvaluatedPredictions, versions: Sequence[CorpusFeatures]
 ) -> Iterator[tuple[Key, pd.DataFrame, T]]:
-    """Yield the key of each head, its test rows, and what a function makes of the head and these, as heads finish.
-
-    Args:
-        versions: the corpus, in the original or in views.
-    """
+    """Yield the key of each head, its test rows, and what a function makes of it and these in some versions of the corpus."""
     model, units = predictions.model, []
     own = model.head_rows(predictions.test)
     for key, rows in own:
@@ -87,11 +83,7 @@ def outputs_on_test_rows(
 
 
 def replace_probabilities(predictions: EvaluatedPredictions, new: Mapping[Key, Floats]) -> pd.DataFrame:
-    """Make the same predictions with other probabilities, or other values of dimensions; those beside classes are dropped.
-
-    Args:
-        new: by head, the probabilities of its test rows, `(n, K)`.
-    """
+    """The predictions with other probabilities or values, `(n, K)` by head; those of dimensions beside classes are dropped."""
     model, test = predictions.model, predictions.test
     columns = [f"p_{name}" for name in model.classes]
     found: pd.DataFrame = test[[c for c in test.columns if not str(c).startswith((RATED_AS, VALUE))]].copy()

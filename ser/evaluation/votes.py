@@ -20,11 +20,7 @@ from ser.results.records.evaluation import Distances, HeadAccuracy, HumanAccurac
 def compare_with_votes(
     predictions: EvaluatedPredictions, table: Table, found: evaluation.Temperatures | None
 ) -> VoteScores | None:
-    """Compare predictions with the distribution of the votes; None where the table has no votes for the classes.
-
-    Args:
-        found: temperatures of the runs and folds; None without calibration.
-    """
+    """Compare predictions, and those under temperatures, with the votes; None where the table has none for the classes."""
     test, classes, together = predictions.test, predictions.model.classes, predictions.own
     votes = soft_labels.class_votes(table.frame, load_scheme(predictions.scheme, table.frame).mapping, classes)
     place = {utterance: k for k, utterance in enumerate(votes.ids)}

@@ -119,12 +119,7 @@ def _axis(stores: tuple[str, ...], seconds: float, spoken: Sequence[str]) -> str
 
 
 def layers(weights: Mapping[str, NDArray[np.float64]], names: Mapping[str, Sequence[int]], title: str) -> Figure:
-    """Draw the weights of encoder layers: the mean over heads, and each head as a dot.
-
-    Args:
-        weights: store -> `(heads, layers)`.
-        names: store -> numbers of its layers.
-    """
+    """Draw the weights of layers, `(heads, layers)` by store, with their numbers: the mean over heads, each head as a dot."""
     figure = Figure(figsize=(6.4, 2.9 * len(weights) + 0.6), layout="constrained")
     for panel, (store, values) in zip(
         figure.subplots(len(weights), 1, squeeze=False)[:, 0], weights.items(), strict=True

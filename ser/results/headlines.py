@@ -55,11 +55,7 @@ class Line(Struct, frozen=True, array_like=True):
 
 
 class Headline(Line, frozen=True):
-    """One line of the list of results.
-
-    Attributes:
-        path: the record's file.
-    """
+    """One line of the list of results, with the record's file."""
 
     path: Path
 

@@ -153,12 +153,7 @@ def speaker(seed: int, actor: int, accent: Accent) -> Speaker:
 
 
 def style(who: Speaker, emotion: str, level: str, accent: Accent, rng: np.random.Generator) -> Style:
-    """Choose the way in which a speaker says one utterance.
-
-    Args:
-        emotion: a code of `EMOTIONS`.
-        level: a code of `STRENGTH`.
-    """
+    """Choose the way in which a speaker says one utterance: of an emotion of `EMOTIONS`, at a level of `STRENGTH`."""
     departure = np.array(EMOTIONS[emotion]) * accent.expression.get(emotion, 1.0)
     departure = departure + np.array(accent.shift.get(emotion, np.zeros(len(departure))))
     departure = (departure + who.habits[list(EMOTIONS).index(emotion)]) * who.expressive * STRENGTH[level]

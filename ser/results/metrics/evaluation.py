@@ -41,11 +41,7 @@ CURVE = 100  # points of the risk-coverage curve
 
 
 def units(test: pd.DataFrame, together: bool) -> pd.DataFrame:
-    """Number the units of test predictions, in the column `run`.
-
-    Args:
-        together: true where the folds of a run are of different utterances; else each head is a unit.
-    """
+    """Number the units in the column `run`: the runs where their folds are of different utterances (`together`), else the heads."""
     if together:
         return test
     number = test.groupby(["run", "fold"], sort=True).ngroup()
@@ -242,11 +238,7 @@ def _from_validation(
     confidence: Floats,
     right: NDArray[np.bool_],
 ) -> dict[str, Threshold]:
-    """Coverage and risk on the test utterances, each fold under the threshold of its validation part, for each of `RISKS`.
-
-    Args:
-        unit, confidence, right: of the test utterances, `(n,)`.
-    """
+    """Coverage and risk on the test utterances, each fold under the threshold of its validation part, for each of `RISKS`."""
     held_out = {key: _certain(rows, classes) for key, rows in by_head(validation)}
     keys = list(zip(test["run"].astype(int), test["fold"].astype(str), strict=True))
     found = {}

@@ -74,11 +74,7 @@ def student_t(degrees: int) -> float:
 
 
 def metrics_over_runs(values: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> Metrics:
-    """Describe metrics over runs.
-
-    Args:
-        values: metric -> `(runs,)`.
-    """
+    """Describe metrics, `(runs,)` each, over runs."""
     return Metrics(**{name: describe_as(RANGES.get(name, Metric), each) for name, each in values.items()})  # type: ignore[arg-type]
 
 

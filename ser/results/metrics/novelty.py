@@ -43,12 +43,7 @@ def max_softmax(probabilities: Floats) -> Floats:
 
 
 class Mahalanobis:
-    """Class means and one covariance of training embeddings.
-
-    Args:
-        embeddings: `(m, E)`.
-        labels: `(m,)`.
-    """
+    """Class means and one covariance of training embeddings `(m, E)` with labels `(m,)`."""
 
     def __init__(self, embeddings: Floats, labels: NDArray[np.int64]) -> None:
         classes, number = np.unique(labels, return_inverse=True)
@@ -63,12 +58,7 @@ class Mahalanobis:
 
 
 class Neighbours:
-    """Training embeddings of length 1, and the distance to the k-th nearest of them.
-
-    Args:
-        embeddings: `(m, E)`.
-        k: counted from 1; no more than m.
-    """
+    """Training embeddings `(m, E)`, brought to length 1, and the distance to the k-th nearest of them, k from 1 to m."""
 
     def __init__(self, embeddings: Floats, k: int = NEIGHBOUR) -> None:
         self.search = NearestNeighbors(n_neighbors=min(k, len(embeddings))).fit(_unit(embeddings))

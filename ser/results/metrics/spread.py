@@ -47,14 +47,7 @@ class ReliabilityOverRuns:
 
 
 def over_classes(test: pd.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, Described | None]]:
-    """Precision, recall and F1 of each class over runs, all folds of a run together.
-
-    Args:
-        test: test predictions (`ser.results.metrics.predictions`) of any number of runs.
-
-    Returns:
-        class -> score -> described over the runs where it is defined; None where it is in no run.
-    """
+    """Precision, recall and F1 of each class over runs, all folds of a run together; None for a score that no run defines."""
     sums = unit_counts(test, classes, pd.Series("all", index=test.index))[0]
     values = class_scores(sums[..., : len(classes), : len(classes)])  # of votes, what is beside the counts is left out
     return {name: {score: _described(values[score][:, k]) for score in SCORES} for k, name in enumerate(classes)}
@@ -86,11 +79,7 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
 
 
 def reliability_over_runs(test: pd.DataFrame) -> ReliabilityOverRuns:
-    """The reliability curve of all test predictions together, and calibration errors of each run.
-
-    Args:
-        test: rows of any number of runs, with a column `p_<class>` for each class.
-    """
+    """The reliability curve of all test predictions together, and calibration errors of each run."""
     classes = outputs_of(test)
     shares = columns(test, "p_", classes)
     labels = class_numbers(test["true"].to_numpy(), classes)

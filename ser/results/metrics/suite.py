@@ -110,11 +110,10 @@ def check(
 def robustness_check(
     view: str, score: float, comparison: Comparison, unchanged: float | None, limits: Mapping[str, float]
 ) -> SuiteCheck:
-    """The loss in one condition.
+    """The loss in one condition, by the comparison of the original with it.
 
     Args:
         score: the compared metric in the condition.
-        comparison: of the original with the condition, see `ser.results.statistics.paired.compare`.
         unchanged: share of the answers that are the same as without the condition; None of dimensions.
     """
     ends, limit = comparison.ci_95, limits.get(view, limits["robustness"])
@@ -135,13 +134,7 @@ def robustness_check(
 def fairness_checks(
     name: str, found: Genders | MeasuredGenders, limits: Mapping[str, float], metric: str = "UA"
 ) -> list[SuiteCheck]:
-    """The differences between the groups of one kind, the higher minus the lower.
-
-    Args:
-        name: `gender`, `language` or `corpus`.
-        found: see `ser.results.metrics.gaps.group_gaps` and `ser.results.metrics.outputs.output_gaps`.
-        metric: of these.
-    """
+    """The differences between the groups of one kind (`gender`, `language` or `corpus`), the higher minus the lower."""
     checks = []
     for gap in found.gaps:
         own = gap.scores[metric] if isinstance(gap, MeasuredGap) else gap[metric]
@@ -153,11 +146,7 @@ def fairness_checks(
 
 
 def speaker_check(gap: SpeakerGap, limits: Mapping[str, float]) -> SuiteCheck:
-    """The gap between the best and the worst speaker, above the mean gap that chance alone makes.
-
-    Args:
-        gap: see `ser.results.metrics.gaps.speaker_gaps` and `ser.results.metrics.outputs.output_speaker_gap`.
-    """
+    """The gap between the best and the worst speaker, above the mean gap that chance alone makes."""
     chance = gap.chance.mean
     name = f"speaker: {gap.highest} minus {gap.lowest}, above chance"
     ends = None if gap.ci_95 is None else (gap.ci_95[0] - chance, gap.ci_95[1] - chance)

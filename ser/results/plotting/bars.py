@@ -113,11 +113,7 @@ def _in_lines(label: str) -> str:
 
 
 def points(rows: Sequence[str], values: Sequence[Estimate | None], label: str, zero: float | None = None) -> Figure:
-    """Draw a point with its interval per row, the first on top; the axis shows the values, and need not begin at 0.
-
-    Args:
-        zero: where a vertical line stands: at 0 for differences.
-    """
+    """Draw a point with its interval per row, the first on top, and a line at `zero`; the axis need not begin at 0."""
     figure = Figure(figsize=(5.6, 1.2 + 0.34 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     draw_points(axes, rows, values, label, zero)

@@ -70,12 +70,7 @@ def _by_ending(output: Path) -> str:
 
 
 def text_of(record: Any, path: Path) -> str:
-    """A record of any kind as text for the terminal, from the record alone.
-
-    Args:
-        record: an object of a kind of record, or its content as a dict.
-        path: its file, named in the text.
-    """
+    """A record of any kind, an object or its content as a dict, as text for the terminal that names its file."""
     from ser.results.records.kinds import model_of
     from ser.results.report.formats.terminal import render
 

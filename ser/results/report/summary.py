@@ -64,11 +64,7 @@ TESTS = (
 
 
 def summary_sections(result: StoredResult, full: bool) -> list[Section]:
-    """Make the sections on a summary, in the order of a report.
-
-    Args:
-        full: with pictures, and with tables that are computed from the predictions.
-    """
+    """Make the sections on a summary, in the order of a report; `full`: with pictures, and tables computed from predictions."""
     first = [headline(result), *stamps_and_notes(result.record), overview(result), *_scores(result)]
     found = [Section("Result", first)]
     pictures: list[str] = []

@@ -105,14 +105,7 @@ def percentiles(draws: NDArray[np.float64]) -> tuple[float, float] | None:
 def difference_interval(
     a: Counts, b: Counts, metric: str = "UA", *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the difference when speakers and runs are drawn again, see `drawn`.
-
-    Args:
-        a, b: `(speakers, runs, K, K)`.
-
-    Returns:
-        `(low, high)`.
-    """
+    """Percentile interval of the difference when speakers and runs of `(speakers, runs, K, K)` are drawn again, see `drawn`."""
     draws = drawn([a, b], lambda counts: score_of(counts, metric), resamples=resamples, seed=seed)
     found = percentiles(draws[0] - draws[1])
     assert found is not None  # every draw has a speaker
@@ -186,11 +179,7 @@ def compare(
 def cell_counts(
     frames: Sequence[pd.DataFrame], classes: Sequence[str]
 ) -> tuple[list[Counts], NDArray[np.int64], NDArray[np.int64]]:
-    """Counts `(cells, runs, K, K)` of each frame, and the numbers of each cell's speaker and fold.
-
-    Args:
-        frames: test predictions of the same utterances in the same folds.
-    """
+    """Counts `(cells, runs, K, K)` of frames of the same utterances and folds, and the numbers of each cell's speaker and fold."""
     units = [frame["speaker"].astype(str) + "\t" + frame["fold"].astype(str) for frame in frames]
     cells = pd.Series(sorted(units[0].unique())).str.split("\t", n=1, expand=True)
     speaker, fold = (np.unique(cells[k].to_numpy(dtype=str), return_inverse=True)[1] for k in (0, 1))

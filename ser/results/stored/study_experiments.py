@@ -67,16 +67,12 @@ class Experiments:
         return found if found.whole and found.frames else None
 
     def of_fold(self, near: str, experiment: str, fold: str, number: int) -> list[tuple[RunRecord, pd.DataFrame]]:
-        """The first runs of an experiment on a fold, be there a summary of it or not; none where they are not all there.
-
-        Args:
-            near: the record of another experiment, beside which this one lies.
-        """
+        """The first runs of an experiment on a fold, looked for near the record of another; none where not all are there."""
         found = [self.of_run(near, experiment, fold, run) for run in range(number)]
         return [run for run in found if run is not None] if None not in found else []
 
     def of_run(self, near: str, experiment: str, fold: str, run: int) -> tuple[RunRecord, pd.DataFrame] | None:
-        """One run of an experiment on a fold, be there a summary of it or not; None where it is not there."""
+        """One run of an experiment on a fold, which need not have a summary; None where it is not there."""
         name = f"{Path(near).parent.as_posix()}/{experiment}/{run_name(run, fold)}"
         try:
             files = [beside(self.path, f"{name}{ending}") for ending in (".json", ".csv")]

@@ -76,11 +76,7 @@ def own_scheme(scheme: str, space: Workspace) -> str:
 def verify_data_facts(
     summary: Summary | FewshotSummary, runs: Runs, unchanged: list[str], space: Workspace, verdict: Verdict
 ) -> None:
-    """Compare `data`, `stamps` and `notes` of a summary with the same made again.
-
-    Args:
-        unchanged: datasets whose tables and stores are as they were.
-    """
+    """Compare `data`, `stamps` and `notes` of a summary with the same made again from the datasets that are unchanged."""
     parts = list(corpora(summary))
     verdict.beyond.append(TAKEN)
     _inputs(summary, parts, verdict)

@@ -71,11 +71,7 @@ def verify(path: Path, space: Workspace) -> Verdict:
 
 
 def verify_all(folder: Path, space: Workspace, jobs: int = 1) -> Iterator[Verdict]:
-    """Verify all summaries and studies of a folder; other JSON files are passed over, damaged ones are faults.
-
-    Args:
-        jobs: worker processes; 1 is this process.
-    """
+    """Verify all summaries and studies of a folder in `jobs` processes; other JSON is passed over, damaged ones are faults."""
     units = [(path, space) for path in sorted(folder.glob("*.json"))]
     results = starmap(_verified, units) if jobs == 1 else in_order(_verified, units, jobs, "verification")
     yield from (verdict for verdict in results if verdict is not None)

@@ -27,11 +27,7 @@ def write(report: Report, path: Path) -> None:
 
 
 def render(report: Report, width: int | None = None) -> str:
-    """A report as lines of text.
-
-    Args:
-        width: characters per line; None: those of the terminal.
-    """
+    """A report as lines of text of so many characters; None: as many as the terminal has."""
     width = width or shutil.get_terminal_size((WIDTH, 24)).columns
     parts = [_underlined(report.title, "=")]
     for section in report.sections:
@@ -81,11 +77,7 @@ def _hanging(first: str, text: str, width: int) -> str:
 
 
 def table(block: Table, width: int | None) -> str:
-    """A table with its caption and note.
-
-    Args:
-        width: characters that it may take: headings are wrapped, and then words; None: each row stays one line.
-    """
+    """A table with its caption and note: headings and then words are wrapped at a width; None: each row stays one line."""
     rows = [*block.rows]
     if block.closed and len(rows) > LONG:
         rows = [*rows[: LONG // 2], ["..."] + [""] * (len(block.head) - 1), *rows[-LONG // 2 :]]
