@@ -170,7 +170,7 @@ class EvaluatedModel:
         return read_run_record(self.path.parent / found.record)
 
     def rows_of(self, key: Key, rows: pd.DataFrame | None = None) -> pd.DataFrame:
-        """The predictions of a head among some, None: the recorded: those of its run and fold, or of all folds that share it."""
+        """A head's predictions, those of its run and fold or of all folds that share it, among some; None: the recorded."""
         run, fold = key
         rows = self.predictions if rows is None else rows
         own: pd.DataFrame = rows[rows["run"] == run]

@@ -94,7 +94,7 @@ def join(answers: Answers, data: Tensors, folds: Sequence[Fold], where: str) -> 
 
 
 def lacking(joined: Joined, folds: Sequence[Fold], shares: NDArray[np.float64]) -> dict[Place, list[int]]:
-    """The utterances without an answer that counts (its shares are NaN), by run, fold and part; parts without any are left out."""
+    """The utterances without an answer that counts (its shares are NaN), by run, fold and part, where there are any."""
     parts = ("test", "validation") if joined.validated else ("test",)
     none: NDArray[np.bool_] = np.asarray(np.isnan(shares).any(axis=1))
     found: dict[Place, list[int]] = {}

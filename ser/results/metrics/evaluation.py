@@ -41,7 +41,7 @@ CURVE = 100  # points of the risk-coverage curve
 
 
 def units(test: pd.DataFrame, together: bool) -> pd.DataFrame:
-    """Number the units in the column `run`: the runs where their folds are of different utterances (`together`), else the heads."""
+    """Number the units in the column `run`: runs where their folds are of different utterances (`together`), else heads."""
     if together:
         return test
     number = test.groupby(["run", "fold"], sort=True).ngroup()

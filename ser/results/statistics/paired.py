@@ -179,7 +179,7 @@ def compare(
 def cell_counts(
     frames: Sequence[pd.DataFrame], classes: Sequence[str]
 ) -> tuple[list[Counts], NDArray[np.int64], NDArray[np.int64]]:
-    """Counts `(cells, runs, K, K)` of frames of the same utterances and folds, and the numbers of each cell's speaker and fold."""
+    """Counts `(cells, runs, K, K)` of frames of the same test rows, and the numbers of each cell's speaker and fold."""
     units = [frame["speaker"].astype(str) + "\t" + frame["fold"].astype(str) for frame in frames]
     cells = pd.Series(sorted(units[0].unique())).str.split("\t", n=1, expand=True)
     speaker, fold = (np.unique(cells[k].to_numpy(dtype=str), return_inverse=True)[1] for k in (0, 1))
