@@ -57,7 +57,6 @@ def listed(
     from ser.jsonfile import dumps
     from ser.results import listing
     from ser.results.report.formats import terminal
-    from ser.results.report.results_list import list_csv, list_table
 
     folder = session.workspace.results
     every, damaged = listing.list_results(folder, session.quiet)
@@ -66,9 +65,9 @@ def listed(
     if form == "json":
         click.echo(dumps([line.facts() for line in found]))
     elif form == "csv":
-        click.echo(list_csv(found), nl=False)
+        click.echo(listing.list_csv(found), nl=False)
     elif found:
-        click.echo(terminal.table(list_table(found), terminal.window()))
+        click.echo(terminal.table(listing.list_table(found), terminal.window()))
     else:
         session.warn(f"No such results in {folder}." if every else f"No results in {folder}.")
     for line in damaged:

@@ -15,9 +15,8 @@ from click.testing import CliRunner
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.results import headlines, listing
-from ser.results.listing import INDEX, list_results, ordered, select
+from ser.results.listing import INDEX, list_csv, list_results, list_table, ordered, select
 from ser.results.records.names import METRICS
-from ser.results.report.results_list import list_csv, list_table
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 

@@ -22,11 +22,10 @@ from ser.metadata.table import load_table, make_table, write_table
 from ser.predict.predictions import beyond_note, scales_note
 from ser.results.blocks import Table
 from ser.results.comparison.compare import compare_results
-from ser.results.listing import list_results
+from ser.results.listing import list_results, list_table
 from ser.results.metrics.measures import MEASURES, js, kl, measure_of
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.compose import compose, text_of
-from ser.results.report.results_list import list_table
 from ser.results.report.summary import summary_sections
 from ser.results.result import Result
 from ser.results.stored.runs import read_predictions
