@@ -49,11 +49,6 @@ class Audit:
     verdict: SharingVerdict | None
 
     @property
-    def clean(self) -> bool:
-        """True where there is nothing but facts."""
-        return all(finding.severity == INFO for finding in self.findings)
-
-    @property
     def counts(self) -> SeverityCounts:
         """The number of findings of each severity."""
         found = Counter(finding.severity for finding in self.findings)

@@ -29,8 +29,8 @@ class PartnerFeatures(Resident):
         partners: store -> the row number of each row's partner, `(n,)`; stores that are not named give their own.
     """
 
-    def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
-        super().__init__(blocks, device)
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        super().__init__(blocks)
         self.partners: Mapping[str, Tensor] = {}
 
     def feature(self, name: str, rows: Tensor) -> Feature:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ser import registry
-from ser.errors import ConfigError
 from ser.metadata.folds.fold_file import Line
 from ser.registry import unknown
 
@@ -133,10 +132,9 @@ def preset(name: str) -> Preset:
     Raises:
         ConfigError: there is none; the message lists those that there are.
     """
-    known: dict[str, Preset] = presets()
+    known = presets()
     if name not in known:
-        error: ConfigError = unknown("benchmark", name, sorted(known))
-        raise error
+        raise unknown("benchmark", name, sorted(known))
     return known[name]
 
 
