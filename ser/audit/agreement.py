@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audit.finding import INFO, WARNING, Finding, Severity, some_names
+from ser.audit.finding import INFO, WARNING, Finding, Severity, finding_on
 from ser.audit.record import Agreement
 from ser.audit.split_data import SplitTable
 from ser.metadata.labels import CANONICAL
@@ -129,9 +129,8 @@ def agreement(split: SplitTable) -> list[Finding]:
             "Say whether labels are what was intended or what was heard: a ceiling on accuracy follows from it.",
         ),
     ):
-        if bad.any():
-            many = bad.sum() > MANY * len(rows)
-            ids = some_names(rows["utterance_id"][bad])
-            severity: Severity = WARNING if many else INFO
-            found.append(Finding(kind, severity, what, int(bad.sum()), len(rows), "", ids, action if many else ""))
+        many = bad.sum() > MANY * len(rows)
+        severity: Severity = WARNING if many else INFO
+        advice = action if many else ""
+        found += finding_on(rows["utterance_id"][bad], kind, severity, what, len(rows), action=advice)
     return found

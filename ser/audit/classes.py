@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some_names
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
 from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest
@@ -48,26 +48,16 @@ def _imbalance(split: SplitTable) -> list[Finding]:
 
 def _missing(split: SplitTable) -> list[Finding]:
     """One finding for each part: the folds in which it lacks a class."""
-    found = []
+    found: list[Finding] = []
     for part, severity in SEVERITY.items():
-        missing = {}
+        missing = []
         for fold in split.folds:
             there = set(split.labels[fold.parts()[part]].tolist())
             names = [name for k, name in enumerate(split.classes) if k not in there]
             if names:
-                missing[fold.name] = names
-        if missing:
-            found.append(
-                Finding(
-                    f"missing-class-{part}",
-                    severity,
-                    f"folds whose {part} part lacks a class",
-                    len(missing),
-                    len(split.folds),
-                    examples=some_names(f"{fold}: {', '.join(names)}" for fold, names in missing.items()),
-                    action=ACTION[part],
-                )
-            )
+                missing.append(f"{fold.name}: {', '.join(names)}")
+        what = f"folds whose {part} part lacks a class"
+        found += finding_on(missing, f"missing-class-{part}", severity, what, len(split.folds), action=ACTION[part])
     return found
 
 
@@ -94,19 +84,14 @@ def _left_out(split: SplitTable) -> list[Finding]:
     kept = set(split.frame["utterance_id"])
     frame = split.table.frame
     out = frame[~frame["utterance_id"].isin(kept)]
-    if out.empty:
-        return []
-    return [
-        Finding(
-            "left-out",
-            INFO,
-            "utterances that the label scheme leaves out",
-            len(out),
-            len(frame),
-            ", ".join(f"{word} {n:,}" for word, n in _in_words(out).value_counts().items()),
-            some_names(out["utterance_id"]),
-        )
-    ]
+    return finding_on(
+        out["utterance_id"],
+        "left-out",
+        INFO,
+        "utterances that the label scheme leaves out",
+        len(frame),
+        ", ".join(f"{word} {n:,}" for word, n in _in_words(out).value_counts().items()),
+    )
 
 
 def _in_words(rows: pd.DataFrame) -> "pd.Series[Any]":

@@ -45,6 +45,20 @@ def some_names(names: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(name) for name, _ in zip(names, range(EXAMPLES), strict=False))
 
 
+def finding_on(
+    names: Iterable[object],
+    kind: str,
+    severity: Severity,
+    what: str,
+    of: int | None = None,
+    detail: str = "",
+    action: str = "",
+) -> list[Finding]:
+    """The finding on some things, by their names, which are counted; none on no things."""
+    found = list(names)
+    return [Finding(kind, severity, what, len(found), of, detail, some_names(found), action)] if found else []
+
+
 def share(part: int, whole: int) -> str:
     """A count with the whole and its percentage.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, over, share, some_names
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, over, share, some_names
 from ser.audit.sharing import FoldShare, fold_shares, group_values, locate_copies, validation_share
 from ser.audit.split_data import SplitTable
 from ser.metadata.copies import Copies
@@ -75,38 +75,26 @@ def _shared(split: SplitTable, group: str, shares: Sequence[FoldShare]) -> list[
 
 def _validation(split: SplitTable) -> list[Finding]:
     """Validation by voices that training knows, where the test has new ones."""
-    own = validation_share(split.frame, split.folds)
-    if not own.folds:
-        return []
-    return [
-        Finding(
-            "validation-speakers",
-            WARNING,
-            "folds whose validation has speakers of training",
-            own.folds,
-            len(split.folds),
-            f"up to {own.speakers} speakers; the test parts have new ones",
-            some_names(fold.name for fold in split.folds if validation_share(split.frame, [fold]).folds),
-            "The epoch is picked by known voices. More speakers in training (more --folds), or a fixed number of epochs.",
-        )
-    ]
+    return finding_on(
+        (fold.name for fold in split.folds if validation_share(split.frame, [fold]).folds),
+        "validation-speakers",
+        WARNING,
+        "folds whose validation has speakers of training",
+        len(split.folds),
+        f"up to {validation_share(split.frame, split.folds).speakers} speakers; the test parts have new ones",
+        "The epoch is picked by known voices. More speakers in training (more --folds), or a fixed number of epochs.",
+    )
 
 
 def _unknown_speakers(split: SplitTable) -> list[Finding]:
-    unknown = split.frame["speaker"] == ""
-    if not unknown.any():
-        return []
-    return [
-        Finding(
-            "unknown-speakers",
-            WARNING,
-            "utterances whose speaker is not known",
-            int(unknown.sum()),
-            len(unknown),
-            examples=some_names(split.frame["utterance_id"][unknown]),
-            action="Give the table a column speaker: without it, nothing shows that test speakers are new.",
-        )
-    ]
+    return finding_on(
+        split.frame["utterance_id"][split.frame["speaker"] == ""],
+        "unknown-speakers",
+        WARNING,
+        "utterances whose speaker is not known",
+        len(split.frame),
+        action="Give the table a column speaker: without it, nothing shows that test speakers are new.",
+    )
 
 
 def _fixed(split: SplitTable) -> int | None:
@@ -171,47 +159,34 @@ def _other_label(split: SplitTable) -> list[Finding]:
 
 def shared_audio(copies: Copies, split: SplitTable) -> list[Finding]:
     """Find copies of the same audio: in test and training, within a part, and under two labels."""
-    found = []
+    found: list[Finding] = []
     emotion = dict(zip(split.frame["utterance_id"], split.frame["emotion"], strict=True))
     for kind, words in (("identical", "identical audio"), ("near_identical", "the same recording")):
         lies = locate_copies(copies.pairs()[kind], split.frame, split.folds)
         name = kind.replace("_", "-")
-        if lies.across:
-            found.append(
-                Finding(
-                    f"{name}-across",
-                    ERROR,
-                    f"pairs of {words}, in test and in training or validation",
-                    len(lies.across),
-                    len(lies.pairs),
-                    f"{share(lies.test_utterances, split.tested)} test utterances{over(len(split.folds))}",
-                    some_names(" = ".join(pair) for pair in lies.across),
-                    "Leave one of each out of the table, or keep them in one part: the test tests memory.",
-                )
-            )
-        within = [pair for pair in lies.pairs if pair not in set(lies.across)]
-        if within:
-            found.append(
-                Finding(
-                    f"{name}-within",
-                    WARNING,
-                    f"pairs of {words}, in one part of every fold",
-                    len(within),
-                    examples=some_names(" = ".join(pair) for pair in within),
-                    action="They count twice: leave one of each out, or say so.",
-                )
-            )
-        differ = [(a, b) for a, b in lies.pairs if emotion[a] != emotion[b]]
-        if differ:
-            found.append(
-                Finding(
-                    f"{name}-labels",
-                    ERROR,
-                    f"pairs of {words} under two labels",
-                    len(differ),
-                    len(lies.pairs),
-                    examples=some_names(f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in differ),
-                    action="One of the labels is wrong, or the label is not in the audio.",
-                )
-            )
+        across = set(lies.across)
+        found += finding_on(
+            (" = ".join(pair) for pair in lies.across),
+            f"{name}-across",
+            ERROR,
+            f"pairs of {words}, in test and in training or validation",
+            len(lies.pairs),
+            f"{share(lies.test_utterances, split.tested)} test utterances{over(len(split.folds))}",
+            "Leave one of each out of the table, or keep them in one part: the test tests memory.",
+        )
+        found += finding_on(
+            (" = ".join(pair) for pair in lies.pairs if pair not in across),
+            f"{name}-within",
+            WARNING,
+            f"pairs of {words}, in one part of every fold",
+            action="They count twice: leave one of each out, or say so.",
+        )
+        found += finding_on(
+            (f"{a} ({emotion[a]}) = {b} ({emotion[b]})" for a, b in lies.pairs if emotion[a] != emotion[b]),
+            f"{name}-labels",
+            ERROR,
+            f"pairs of {words} under two labels",
+            len(lies.pairs),
+            action="One of the labels is wrong, or the label is not in the audio.",
+        )
     return found

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ser.audio.measure import Measured
 from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, some_names
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
 from ser.audit.measurements import Sound
 
 SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
@@ -47,13 +47,10 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
     """Find recordings that cannot be used, are silent, short, clipped or over `longest` s, and sample rates that differ."""
     frame, measured = sound.frame, sound.measured
     ids = frame["utterance_id"].to_numpy()
-    found = []
+    found: list[Finding] = []
     for fault, (what, action) in FAULTS.items():
         bad = [i for i, m in zip(ids, measured, strict=True) if m.fault == fault]
-        if bad:
-            found.append(
-                Finding(f"audio-{fault}", ERROR, what, len(bad), len(ids), examples=some_names(bad), action=action)
-            )
+        found += finding_on(bad, f"audio-{fault}", ERROR, what, len(ids), action=action)
     tests: list[tuple[str, Severity, str, Callable[[Measured], bool], Callable[[Measured], str], str]] = [
         ("silent", ERROR, f"silent utterances, with no sample over {SILENCE_PEAK:g} of full scale",
          lambda m: m.peak < SILENCE_PEAK, lambda m: f"{m.seconds:.1f} s",
@@ -68,10 +65,7 @@ def recordings(sound: Sound, longest: float = LONGEST) -> list[Finding]:
     ]  # fmt: skip
     for kind, severity, what, test, number, action in tests:
         bad = [f"{i} ({number(m)})" for i, m in zip(ids, measured, strict=True) if not m.fault and test(m)]
-        if bad:
-            found.append(
-                Finding(f"audio-{kind}", severity, what, len(bad), len(ids), examples=some_names(bad), action=action)
-            )
+        found += finding_on(bad, f"audio-{kind}", severity, what, len(ids), action=action)
     return [*found, *_rates(frame, measured)]
 
 

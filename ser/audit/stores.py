@@ -5,9 +5,7 @@ imported features whose values are not what features should be.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, over, share, some_names
+from ser.audit.finding import ERROR, INFO, WARNING, Finding, finding_on, over, share, some_names
 from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable
 from ser.features.stores.names import originals
@@ -49,34 +47,26 @@ def store_findings(workspace: Workspace, split: SplitTable) -> list[Finding]:
 def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding]:
     """Find encoders that have seen a corpus (the name of its plugin) in their own training, or of which that is not known."""
     said = {name: _seen(identity, corpus or "") for name, identity in identities.items()}
-    met = {name: words for name, words in said.items() if words}
+    met = [f"{name}: {words}" for name, words in said.items() if words]
     unknown = [name for name, words in said.items() if words is None]
-    found = []
-    if met:
-        found.append(
-            Finding(
-                "encoder-seen",
-                WARNING,
-                "encoders that have seen this corpus",
-                len(met),
-                len(said),
-                examples=some_names(f"{name}: {words}" for name, words in met.items()),
-                action="Their scores here are not of new data: compare with an encoder that has not seen it.",
-            )
-        )
-    if unknown:
-        found.append(
-            Finding(
-                "encoder-unknown",
-                INFO,
-                "encoders whose training data are not known here",
-                len(unknown),
-                len(said),
-                examples=some_names(unknown),
-                action="Read on the model's page whether it was trained on this corpus.",
-            )
-        )
-    return found
+    return [
+        *finding_on(
+            met,
+            "encoder-seen",
+            WARNING,
+            "encoders that have seen this corpus",
+            len(said),
+            action="Their scores here are not of new data: compare with an encoder that has not seen it.",
+        ),
+        *finding_on(
+            unknown,
+            "encoder-unknown",
+            INFO,
+            "encoders whose training data are not known here",
+            len(said),
+            action="Read on the model's page whether it was trained on this corpus.",
+        ),
+    ]
 
 
 def _seen(identity: Mapping[str, Any], corpus: str) -> str | None:
@@ -101,49 +91,35 @@ def _status(corpus: str, *names: str) -> str | None:
 
 def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Finding]:
     views = [f"{name}: scheme {by_label(identity)}" for name, identity in identities.items() if by_label(identity)]
-    found = []
-    if simulated:
-        found.append(
-            Finding(
-                "simulated-text",
-                WARNING,
-                "stores of sentences that were chosen by the true label",
-                len(simulated),
-                len(identities),
-                examples=some_names(simulated),
-                action="Scores with them measure no recognition: never compare them with others.",
-            )
-        )
-    if views:
-        found.append(
-            Finding(
-                "label-views",
-                INFO,
-                "views that were chosen by the true label",
-                len(views),
-                len(identities),
-                examples=some_names(views),
-                action="They are drawn for training utterances only, and refused elsewhere.",
-            )
-        )
-    return found
+    return [
+        *finding_on(
+            simulated,
+            "simulated-text",
+            WARNING,
+            "stores of sentences that were chosen by the true label",
+            len(identities),
+            action="Scores with them measure no recognition: never compare them with others.",
+        ),
+        *finding_on(
+            views,
+            "label-views",
+            INFO,
+            "views that were chosen by the true label",
+            len(identities),
+            action="They are drawn for training utterances only, and refused elsewhere.",
+        ),
+    ]
 
 
 def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Finding]:
     """Findings on the values of imported features, one for each kind, over all stores."""
-    found = []
-    telling = {name: seen.label_features for name, seen in stores.items() if seen.label_features}
-    if telling:
-        found.append(
-            Finding(
-                "feature-tells-label",
-                ERROR,
-                "imported features that alone give the label away",
-                sum(map(len, telling.values())),
-                examples=some_names(f"{name}: feature {k}" for name, numbers in telling.items() for k in numbers),
-                action="Is it a column of labels? Import again with --columns, or --label, and --overwrite.",
-            )
-        )
+    found = finding_on(
+        (f"{name}: feature {k}" for name, seen in stores.items() for k in seen.label_features),
+        "feature-tells-label",
+        ERROR,
+        "imported features that alone give the label away",
+        action="Is it a column of labels? Import again with --columns, or --label, and --overwrite.",
+    )
     crossings = {name: locate_copies(seen.twins, split.frame, split.folds) for name, seen in stores.items()}
     across = {name: pairs for name, pairs in crossings.items() if pairs.test_utterances}
     if across:
@@ -162,17 +138,11 @@ def _imported(stores: Mapping[str, CheckedValues], split: SplitTable) -> list[Fi
             )
         )
     used = set(split.frame["utterance_id"])
-    zeros = {name: [i for i in seen.zeros if i in used] for name, seen in stores.items()}
-    if any(zeros.values()):
-        found.append(
-            Finding(
-                "features-zero",
-                WARNING,
-                "utterances whose imported features are all zero",
-                int(np.sum([len(ids) for ids in zeros.values()])),
-                len(used) * len(stores),
-                examples=some_names(f"{name}: {i}" for name, ids in zeros.items() for i in ids),
-                action="If that stands for missing, leave them out of the files, and import again with --overwrite.",
-            )
-        )
-    return found
+    return found + finding_on(
+        (f"{name}: {i}" for name, seen in stores.items() for i in seen.zeros if i in used),
+        "features-zero",
+        WARNING,
+        "utterances whose imported features are all zero",
+        len(used) * len(stores),
+        action="If that stands for missing, leave them out of the files, and import again with --overwrite.",
+    )

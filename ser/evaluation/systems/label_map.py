@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 

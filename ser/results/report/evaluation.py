@@ -5,9 +5,9 @@ from msgspec import UNSET
 from ser.errors import SerError
 from ser.results.blocks import Block, Facts, Image, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, interval, many, number, over_runs, p_value, score, score_cells, score_heads
-from ser.results.records.find import beside, picture_beside
 from ser.results.records.evaluation import PROBABILITIES, Distances, Evaluation, Novelty, VoteScores
 from ser.results.records.explanations import Explanations
+from ser.results.records.find import beside, picture_beside
 from ser.results.records.gaps import Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes

@@ -22,7 +22,6 @@ from ser.results.cells import (
     score_heads,
     size,
 )
-from ser.results.tables import difference_table, shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
 from ser.results.records.gaps import Genders
@@ -30,6 +29,7 @@ from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.numbers import Metrics, OutputScores, matrix_of
 from ser.results.report.background import overview, stamps_and_notes
 from ser.results.stored_result import StoredResult, metrics_of_groups
+from ser.results.tables import difference_table, shared_classes, suspect_line, suspects_notice
 
 FEW_SPEAKERS = 10  # of a gender: with fewer, drawing them again gives intervals that are too narrow
 FEW_UTTERANCES = 10  # of a speaker: with fewer, the UA is chance

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import ABSENT, main_head, many, number, score_cells, score_heads, with_interval
-from ser.results.tables import OF_WHOLE_RUNS, difference_table, shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside, Stamps
 from ser.results.records.numbers import Metrics, Suspect
 from ser.results.records.study_numbers import Gain
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.results.tables import OF_WHOLE_RUNS, difference_table, shared_classes, suspect_line, suspects_notice
 
 if TYPE_CHECKING:
     from ser.results.stored.checked_runs import Runs

@@ -8,11 +8,11 @@ from msgspec import Meta
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import ABSENT, csv_text, score
-from ser.results.tables import shared_classes, suspect_line, suspects_notice
 from ser.results.records.data_facts import data_facts
 from ser.results.records.model import Beside
 from ser.results.records.numbers import Metrics, Suspect
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
+from ser.results.tables import shared_classes, suspect_line, suspects_notice
 
 if TYPE_CHECKING:
     from ser.results.stored.study_experiments import Experiments
