@@ -21,7 +21,7 @@ from ser.results.records.model import FewshotSummary, Summary
 from ser.results.report.audit import audit_sections
 from ser.results.report.background import overview, provenance_sections, stamps_and_notes
 from ser.results.report.comparison import comparison_sections, difference_blocks, differences_in_words
-from ser.results.report.evaluations import evaluations_of, sections_of
+from ser.results.report.evaluation import evaluation_sections, evaluations_of
 from ser.results.report.score_rows import score_rows
 from ser.results.report.summary import summary_sections
 from ser.results.stored_result import StoredResult
@@ -117,7 +117,7 @@ def _sections(result: StoredResult, full: bool) -> list[Section]:
     elif isinstance(record, StudyRecord):
         found = _study(result, full)
     elif isinstance(record, (Evaluation, OutputEvaluation)):
-        return sections_of(result, full)
+        return evaluation_sections(result, full)
     elif isinstance(record, ResultComparison):
         return comparison_sections(record)
     elif isinstance(record, AuditRecord):

@@ -1,14 +1,33 @@
-"""Sections on an evaluation of heads on classes."""
+"""Sections on evaluations of heads on classes, dimensions and labels, by themselves or in the report on their experiment."""
 
 from msgspec import UNSET
 
 from ser.errors import SerError
 from ser.results.blocks import Block, Facts, Image, Notice, Section, Table, Text
-from ser.results.cells import ABSENT, interval, many, number, over_runs, p_value, score, score_cells, score_heads
-from ser.results.records.evaluation import PROBABILITIES, Distances, Evaluation, Novelty, VoteScores
+from ser.results.cells import (
+    ABSENT,
+    head_of,
+    interval,
+    many,
+    number,
+    over_runs,
+    p_value,
+    score,
+    score_cells,
+    score_heads,
+)
+from ser.results.records.evaluation import (
+    PROBABILITIES,
+    AnyEvaluation,
+    Distances,
+    Evaluation,
+    Novelty,
+    OutputEvaluation,
+    VoteScores,
+)
 from ser.results.records.explanations import Explanations
-from ser.results.records.find import beside, picture_beside
-from ser.results.records.gaps import Speakers
+from ser.results.records.find import OF_ANOTHER, beside, picture_beside
+from ser.results.records.gaps import MeasuredGenders, Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
 from ser.results.report.evaluation_tables import (
@@ -26,21 +45,45 @@ from ser.results.stored_result import StoredResult
 DISTANCES = ("cross_entropy", "JS", "TVD")
 
 
+def evaluations_of(result: StoredResult, full: bool) -> list[Section]:
+    """A section for each evaluation beside a summary; one that is not of this very summary is named and left out."""
+    name = result.path.name.removesuffix(".json")
+    found, left = [], []
+    for path in sorted(result.path.parent.glob(f"{name}{OF_ANOTHER}-*.json")):
+        try:
+            record = read_record(path)
+        except SerError as error:
+            left.append(error.line())
+            continue
+        if not isinstance(record, (Evaluation, OutputEvaluation)):
+            continue
+        if record.model.config_hash != result.record.config_hash:
+            left.append(f"{path.name} is of another configuration")
+            continue
+        options = path.name.removesuffix(".json").removeprefix(f"{name}{OF_ANOTHER}-")
+        first, *others = evaluation_sections(StoredResult(path, record), full)
+        found.append(Section(f"Evaluation: {options}", first.blocks, others))
+    return [*found, *([Section("Evaluations left out", [Notice("Not shown", left)])] if left else [])]
+
+
 def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
-    """Headline and scores; calibration, abstention, novelty, gaps, votes and explanations where there are any."""
-    record: Evaluation = result.record
-    tables = {
-        "Result": ("", _result(result)),
-        "Robustness and fairness": ("suite", suite_tables(record)),
-        "Calibration": ("reliability", _calibration(record)),
-        "Abstention": ("coverage", _abstention(record)),
-        "Dimensions": ("", output_tables(record.ratings, record.unit) if record.ratings else []),
-        "Conformal sets": ("", _conformal(record)),
-        "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
-        "Gaps": ("gaps", _gaps(record)),
-        "Votes": ("", _votes(record.votes) if record.votes else []),
-        "Explanations": ("", _explanations(result)),
-    }
+    """Headline and scores, then a section for everything else that was evaluated."""
+    record: AnyEvaluation = result.record
+    tables = {"Result": ("", _result(result)), "Robustness and fairness": ("suite", suite_tables(record))}
+    if isinstance(record, OutputEvaluation):
+        tables["Outputs"] = ("", output_tables(record.outputs, record.unit))
+        tables["Gaps"] = ("", [_genders(record.genders)] if record.genders else [])
+    else:
+        tables |= {
+            "Calibration": ("reliability", _calibration(record)),
+            "Abstention": ("coverage", _abstention(record)),
+            "Dimensions": ("", output_tables(record.ratings, record.unit) if record.ratings else []),
+            "Conformal sets": ("", _conformal(record)),
+            "Novelty": ("novelty", [_novelty(entry) for entry in record.novelty]),
+            "Gaps": ("gaps", _gaps(record)),
+            "Votes": ("", _votes(record.votes) if record.votes else []),
+            "Explanations": ("", _explanations(result)),
+        }
     found = []
     for title, (kind, blocks) in tables.items():
         found += [Section(title, drawn(result, kind, blocks, full))] if blocks else []
@@ -48,35 +91,48 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
 
 
 def _result(result: StoredResult) -> list[Block]:
-    record: Evaluation = result.record
-    ua, data = record.scores.main, record.data
-    over = f" (95 % over speakers {interval(ua.ci_95_speakers)})" if ua.ci_95_speakers else ""
-    classes, none = len(data.classes), [name for name, count in data.classes.items() if not count]
-    there = (
-        f"{classes - len(none)} of the head's {classes} classes (none of {', '.join(none)})"
-        if none
-        else f"{classes} classes"
-    )
-    what = f"{data.utterances} utterances, {there}, {many(record.scores.main.n, record.unit)}"
-    lead = f"UA {number(ua.mean)}{over} on {data.dataset}: {what}. Chance is {number(by_chance(record))}."
-    rows = [
-        [name, *score_cells(part.scores), interval(part.scores.main.ci_95_speakers or None), str(part.scores.main.n)]
-        for name, part in record.parts.items()
-    ]
-    head = ["test predictions", *score_heads(record.scores), "UA, 95 % over speakers", f"{record.unit}s"]
+    record: AnyEvaluation = result.record
+    main, data = record.scores.main, record.data
+    over = f" (95 % over speakers {interval(main.ci_95_speakers)})" if main.ci_95_speakers else ""
+    lead = f"{head_of(record.scores.names[0])} {number(main.mean)}{over} on {data.dataset}: "
+    lead += f"{data.utterances} utterances, {_predicted(record)}, {many(main.n, record.unit)}."
+    rows = [[name, *score_cells(part.scores)] for name, part in record.parts.items()]
+    heads = ["test predictions", *score_heads(record.scores)]
+    facts = evaluation_facts(result)
+    if isinstance(record, Evaluation):
+        lead += f" Chance is {number(by_chance(record))}."
+        for row, part in zip(rows, record.parts.values(), strict=True):
+            ua = part.scores.main
+            row += [interval(ua.ci_95_speakers or None), str(ua.n)]
+        heads += ["UA, 95 % over speakers", f"{record.unit}s"]
+    else:
+        facts += [(f"scale of {name}", f"{s['low']:g} to {s['high']:g}") for name, s in record.scales.items()]
     blocks: list[Block] = [
         Text(lead, lead=True),
         *stamps_and_notes(record),
-        Facts("At a glance", evaluation_facts(result)),
-        Table("Scores", head, rows, note=f"Mean ± std over {record.unit}s."),
+        Facts("At a glance", facts),
+        Table("Scores", heads, rows, note=f"Mean ± std over {record.unit}s."),
         *paired(record),
     ]
+    if isinstance(record, OutputEvaluation):
+        return blocks
     if record.snapshots:
         each = ", ".join(number(v) for v in record.snapshots.UA_of_each)
         blocks.append(Text(f"UA of each snapshot: {each}."))
     if record.average != "none":
         blocks.append(Text(f"The heads' weights are averages over training ({record.average})."))
     return [*blocks, _classes(record)]
+
+
+def _predicted(record: AnyEvaluation) -> str:
+    """The outputs, or how many classes; those of which the data have no utterance by name."""
+    if isinstance(record, OutputEvaluation):
+        return ", ".join(record.outputs)
+    counts = record.data.classes
+    none = [name for name, count in counts.items() if not count]
+    if none:
+        return f"{len(counts) - len(none)} of the head's {len(counts)} classes (none of {', '.join(none)})"
+    return f"{len(counts)} classes"
 
 
 def _classes(record: Evaluation) -> Table:
@@ -186,6 +242,25 @@ def _gaps(record: Evaluation) -> list[Block]:
     groups = record.groups
     blocks: list[Block] = [gender_table(groups.gender, "Genders")] if groups.gender else []
     return [*blocks, *(_speakers(groups.speaker) if groups.speaker else [])]
+
+
+def _genders(found: MeasuredGenders) -> Table:
+    """Scores of each gender and their differences by metric."""
+    metrics = list(next(iter(found.groups.values())).scores)
+    rows = [
+        [
+            name,
+            *(f"{number(g.scores[m].mean)} ({interval(g.scores[m].ci_95)})" for m in metrics),
+            str(g.n),
+            str(g.speakers),
+        ]
+        for name, g in found.groups.items()
+    ]
+    for gap in found.gaps:
+        cells = [f"{gap.scores[m].difference:+.3f} ({interval(gap.scores[m].ci_95)})" for m in metrics]
+        rows.append([" minus ".join(gap.between), *cells, "", ""])
+    heads = ["gender", *(f"{head_of(m)} (95 %)" for m in metrics), "utterances", "speakers"]
+    return Table("Genders", heads, rows, note="Speakers drawn again within each gender.")
 
 
 def _speakers(found: Speakers) -> list[Block]:
