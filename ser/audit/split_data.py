@@ -128,10 +128,13 @@ def split_data(
     folds = _tested(make_folds(protocol, data.table, data.frame, data.labels, options), data, untested)
     verdict = sharing.judge_folds(data.dataset, protocol, data.frame, folds, data.table.copies)
     used = np.unique(np.concatenate([np.concatenate([f.train, f.validation, f.test]) for f in folds]))
+    ids = data.frame["utterance_id"].to_numpy()
     facts = {
         **describe_data(data, scheme),
         "protocol": protocol,
-        "folds_sha256": _folds_digest(data, folds),
+        "folds_sha256": digest(
+            f"{f.name} {part} {i}" for f in folds for part, rows in f.parts().items() for i in ids[rows]
+        ),
         "folds": [
             {"name": f.name, **{part: len(rows) for part, rows in f.parts().items()}, "validation_by": f.validation_by}
             for f in folds
@@ -202,11 +205,6 @@ def _missing_classes(data: Tensors, folds: list[Fold]) -> list[str]:
             names = ", ".join(data.classes[c] for c in sorted(missing))
             found.append(f"classes missing from the {part} part of some fold: {names}")
     return found
-
-
-def _folds_digest(data: Tensors, folds: list[Fold]) -> str:
-    ids = data.frame["utterance_id"].to_numpy()
-    return digest(f"{f.name} {part} {i}" for f in folds for part, rows in f.parts().items() for i in ids[rows])
 
 
 def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ser.jsonfile import check, plain
 from ser.results.records.find import beside, find_summary
 from ser.results.records.kinds import read_record, read_run_record
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.names import METRICS, amount_name, amount_value
+from ser.results.records.names import METRICS, amount_name, amount_of, amount_value
 from ser.results.records.numbers import Groups, GroupScores, classes_of
 from ser.results.studies import StudyRecord
 
@@ -101,7 +101,7 @@ class StoredResult(dict[str, Any]):
     @property
     def runs(self) -> list[RunRow]:
         """The runs of the summary; of a few-shot summary those of its largest amount."""
-        return [r for r in self.record.runs if self.amount is None or _amount(r) == self.amount]
+        return [r for r in self.record.runs if self.amount is None or amount_name(**amount_of(r)) == self.amount]
 
     @cached_property
     def predictions(self) -> "pd.DataFrame":
@@ -151,7 +151,3 @@ def outputs_in_words(count: int, metrics: Sequence[str]) -> str:
 def metrics_of_groups(groups: dict[str, GroupScores]) -> list[str]:
     """The metrics that groups have scores of."""
     return list(dict.fromkeys(metric for group in groups.values() for metric in group.names))
-
-
-def _amount(row: RunRow) -> str:
-    return amount_name(row.percentage or 0.0, row.shots or None)

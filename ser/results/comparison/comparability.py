@@ -195,7 +195,11 @@ def _repeated(members: Sequence[Member], notes: list[str]) -> Sequence[Member]:
     found = []
     for member in members:
         if member not in seeds:
-            rows = [_copied(row, run, seed.get((run, row.fold), row.seed)) for run in runs for row in member.runs]
+            rows = [
+                msgspec.structs.replace(row, run=run, seed=seed.get((run, row.fold), row.seed))
+                for run in runs
+                for row in member.runs
+            ]
             frame = pd.concat([member.frame.assign(run=run) for run in runs], ignore_index=True)
             notes.append(
                 f"{member.name}: its one run is fixed, and is compared with each of the {len(runs)} runs of the others"
@@ -203,10 +207,6 @@ def _repeated(members: Sequence[Member], notes: list[str]) -> Sequence[Member]:
             member = replace(member, runs=rows, frame=tested_rows(frame))
         found.append(member)
     return found
-
-
-def _copied(row: RunRow, run: int, seed: int) -> RunRow:
-    return msgspec.structs.replace(row, run=run, seed=seed)
 
 
 def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: list[str]) -> list[str]:

@@ -55,7 +55,7 @@ def compare_results(
     remarks = refuse_void({m.name: m.summary.stamps for m in members}, allow, force)
     members, pairing = pair(members)
     classes = members[0].classes
-    letters = [_letter(k) for k in range(len(members))]
+    letters = [ascii_uppercase[k % 26] + str(k // 26 or "") for k in range(len(members))]  # A, B, ... Z, A1, B1, ...
     measure = measure_of(members[0].frame)
     metric = metric or measure.names[0]
     if metric not in measure.names:
@@ -80,11 +80,6 @@ def compare_results(
         compared=[_compared(x, m, folder, output) for x, m in zip(letters, members, strict=True)],
         pairs=paired.adjusted(pairs),
     )
-
-
-def _letter(number: int) -> str:
-    """The letter of a result: A, B, ... Z, A1, B1, ..."""
-    return ascii_uppercase[number % 26] + (str(number // 26) if number >= 26 else "")
 
 
 def _data(members: Sequence[Member]) -> TestedOn:

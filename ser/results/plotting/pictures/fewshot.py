@@ -110,9 +110,8 @@ def _panel(axes: Axes, methods: Curves, share: bool, metric: str) -> None:
                 place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1
             )
     unit = "%" if share else ""
-    axes.set_xticks(
-        amounts, [f"{a:g} {unit}\n{_size(p.n_samples)}" for a, p in zip(amounts, first.values(), strict=True)]
-    )
+    sizes = [f"{n.mean:.0f}" if isinstance(n, Spread) else str(n) for n in (p.n_samples for p in first.values())]
+    axes.set_xticks(amounts, [f"{a:g} {unit}\n{size}" for a, size in zip(amounts, sizes, strict=True)])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(
         "labelled target data (share and utterances)" if share else "shots per class (and utterances in all)"
@@ -127,7 +126,3 @@ def _aside(amounts: np.ndarray[Any, Any], step: float, logarithmic: bool) -> np.
     if logarithmic:
         return np.asarray(amounts * (max(amounts) / min(amounts)) ** (0.011 * step))
     return np.asarray(amounts + 0.011 * step * (max(amounts) - min(amounts)))
-
-
-def _size(value: int | Spread) -> str:
-    return f"{value.mean:.0f}" if isinstance(value, Spread) else str(value)

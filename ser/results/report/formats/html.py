@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from ser.results.blocks import UNPRINTABLE, Block, Image, Picture, Report, Section
+from ser.results.blocks import UNPRINTABLE, Image, Picture, Report, Section
 from ser.results.plotting.style import strip_title
 from ser.workspace import writing
 
@@ -58,7 +58,11 @@ def _rendered(template: str, report: Report, sections: Sequence[Section]) -> str
         return _drawn(picture, ids("figure"))
 
     environment.filters["breakable"] = _breakable
-    environment.globals |= {"kind_of": _kind, "drawn": drawn, "embedded": _embedded}
+    environment.globals |= {
+        "kind_of": lambda block: type(block).__name__.lower(),
+        "drawn": drawn,
+        "embedded": _embedded,
+    }
     return environment.get_template(template).render(report=report, parts=[Part.of(s, 2, ids) for s in sections])
 
 
@@ -94,10 +98,6 @@ def _breakable(text: str) -> "Markup":
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"(?<=[-_+/.,])(?=[^\W\d])", "<wbr>", str(escape(text))))
-
-
-def _kind(block: Block) -> str:
-    return type(block).__name__.lower()
 
 
 def _embedded(image: Image) -> str:
