@@ -35,8 +35,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # `fstat` refuses what is not an open file, as `fsync` does. Processes that tests start have the real one.
 os.fsync = os.fstat  # type: ignore[assignment]
 os.environ["COLUMNS"] = "80"  # the width where there is no terminal, as in CI
-# The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws others. No limit is of
-# the clock.
+# The same examples in every run of the suite: a change that is tested is judged by itself. A longer fuzz draws others.
+# No limit is of the clock.
 settings.register_profile("suite", deadline=None, derandomize="SER_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("suite")
 # A shell without job control starts what it runs in the background with SIGINT ignored, and children inherit that: the
