@@ -37,7 +37,7 @@ def test_a_column_of_numbers_is_kept_with_its_scale(tmp_path: Path) -> None:
         "columns ignored: rater, note, fun (ratings are kept with --rating rater:LOW:HIGH, the ends of their scale)"
         in built.notes
     )
-    outside = r"--rating mean_engagement: 1 of 2 values lie outside .*; expected values from 1 to 4; found 2.5 to 4.5"
+    outside = r"ratings of mean_engagement: 1 of 2 values lie outside .*; expected values from 1 to 4; found 2.5 to 4.5"
     with pytest.raises(CorpusError, match=outside):
         build("mine", file, quiet=True, ratings=["Mean Engagement:1:4"])
     with pytest.raises(ConfigError, match="expected each column once"):

@@ -135,7 +135,7 @@ def test_ratings_are_any_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[s
     np.testing.assert_array_equal(csv.frame["sentiment"], [np.nan, *RATINGS])
     capsys.readouterr()
     assert main([*words[:-1], "sentiment:-3:3", "--dataset", "narrow", "--features", f"text={tmp_path / 't.csv'}"]) == 1
-    assert "--rating sentiment: 1 of 6 values lie outside" in capsys.readouterr().err
+    assert "ratings of sentiment: 1 of 6 values lie outside" in capsys.readouterr().err
     np.testing.assert_allclose(npy.frame["sentiment"], RATINGS, rtol=1e-7)
     # The same rating in another precision is the same; a rating that one file lacks is that of the other.
     (tmp_path / "u.csv").write_text(
