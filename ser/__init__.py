@@ -43,7 +43,10 @@ __all__ = [*_LAZY, "__version__"]
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'ser' has no attribute {name!r}")
+    alike = [known for known in _LAZY if name and name in known]
+    raise AttributeError(
+        f"module 'ser' has no attribute {name!r}" + f". Did you mean {' or '.join(alike)}?" * bool(alike)
+    )
 
 
 def __dir__() -> list[str]:

@@ -36,6 +36,28 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert sorted(_modules_after(*arguments) & set(HEAVY)) == []
 
 
+def test_an_option_of_one_value_is_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--workspace", str(tmp_path), "--dataset", "toy"]
+    assert main([*words, "--head", "mlp", "--head", "linear"]) == 2
+    assert "'--head': given 2 times; expected once" in capsys.readouterr().err
+    assert main([*words, "--audio", "a", "--audio", "b"]) == 2
+    assert "'--audio': given 2 times; expected once; give its values once, with commas" in capsys.readouterr().err
+    assert main([*words, "--quiet", "--quiet", "--grid", "lr=1e-3,1e-4", "--grid", "epochs=1,2"]) == 1
+    assert "there is no table" in capsys.readouterr().err
+
+
+def test_a_name_that_ser_does_not_have_is_refused_with_those_that_are_like_it() -> None:
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'load'. Did you mean load_table or load_tensors or load_result"
+    ):
+        ser.load  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        ser.nothing  # noqa: B018
+    for call in (ser.load_result, ser.Predictor):
+        with pytest.raises(ConfigError, match="found None"):
+            call(None)
+
+
 def test_listing_results_imports_nothing_heavy(tmp_path: Path) -> None:
     assert sorted(_modules_after("results", "list", "--quiet", "--workspace", str(tmp_path)) & set(HEAVY)) == []
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound
 from ser.errors import AudioError
 
-PIPE = "-"  # the name of standard input, in messages and answers
+PIPE, IN_WORDS = "-", "standard input"  # its name in answers, and in messages
 BLOCK = 1.0  # s that are read of a file at once
 LIVE_BLOCK = 0.1  # s that are read of a pipe at once
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # wFormatTag of a wav's fmt chunk
 _TYPES = {(_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8"}
 RATES = (100, 1_000_000)  # Hz
 MOST_CHANNELS = 256
+_RIFF = b"RIFFsizeWAVE"  # how a wav begins
 _LONGEST_CHUNK = 1 << 24  # bytes before the audio of a wav on a pipe
 
 
@@ -85,16 +86,24 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None) -> Stream:
         AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, a wav that ends before its
             header says so.
     """
+    begun = b"" if raw is None else _exactly(pipe, len(_RIFF))
+    if _is_wav(begun):
+        raise AudioError(f"{IN_WORDS} is a wav", expected="raw samples, as --raw says", action="Leave --raw out.")
     rate, channels, kind, bits, size = _header(pipe) if raw is None else (*raw, "<i2", 16, None)
-    return Stream(PIPE, rate, channels, _samples(pipe, rate, channels, kind, bits, size), live=True)
+    return Stream(PIPE, rate, channels, _samples(pipe, rate, channels, kind, bits, size, begun), live=True)
+
+
+def _is_wav(head: bytes) -> bool:
+    """True if a wav begins so."""
+    return len(head) == len(_RIFF) and head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
 
 
 def _header(pipe: BinaryIO) -> tuple[int, int, str, int, int | None]:
     """Read the header of a wav: rate, channels, type of the samples, bits, and bytes of audio if they are known."""
-    head = _exactly(pipe, 12)
-    if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+    head = _exactly(pipe, len(_RIFF))
+    if not _is_wav(head):
         raise AudioError(
-            f"{PIPE} is not a wav",
+            f"{IN_WORDS} is not a wav",
             expected="a wav, or raw samples of 16 bits",
             found=repr(head[:12]) if head else "nothing",
             action="Give the rate of raw samples in Hz, and the channels where there are several: --raw 16000, --raw 8000x2.",
@@ -112,7 +121,7 @@ def _header(pipe: BinaryIO) -> tuple[int, int, str, int, int | None]:
         content = _exactly(pipe, length + length % 2)
         if kind == b"fmt " and len(content) >= 16:
             form = _format(content)
-    raise AudioError(f"the header of {PIPE} is damaged", expected="a wav with a format, then its data")
+    raise AudioError(f"the header of {IN_WORDS} is damaged", expected="a wav with a format, then its data")
 
 
 def _format(content: bytes) -> tuple[int, int, str, int]:
@@ -122,19 +131,22 @@ def _format(content: bytes) -> tuple[int, int, str, int]:
     kind = "<i3" if (tag, bits) == (_PCM, 24) else _TYPES.get((tag, bits))
     if kind is None:
         raise AudioError(
-            f"{PIPE} is a wav of the format {tag} with {bits} bits",
+            f"{IN_WORDS} is a wav of the format {tag} with {bits} bits",
             expected="whole numbers of 8, 16, 24 or 32 bits, or floats",
             action="Write it to a file, which is read in any format.",
         )
     if not 1 <= channels <= MOST_CHANNELS or not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"the header of {PIPE} is damaged", found=f"{channels} channels at {rate} Hz")
+        raise AudioError(f"the header of {IN_WORDS} is damaged", found=f"{channels} channels at {rate} Hz")
     return rate, channels, kind, bits
 
 
 def _samples(
-    pipe: BinaryIO, rate: int, channels: int, kind: str, bits: int, size: int | None
+    pipe: BinaryIO, rate: int, channels: int, kind: str, bits: int, size: int | None, begun: bytes = b""
 ) -> Iterator[NDArray[np.float32]]:
     """Read samples to the end of the pipe, or `size` bytes of them; a frame that is cut short at the end is left out.
+
+    Args:
+        begun: bytes of samples that were read before.
 
     Raises:
         AudioError: the pipe ends before `size` bytes, all of which that came were given.
@@ -142,10 +154,10 @@ def _samples(
     frame = channels * bits // 8
     rest, block, count = b"", max(round(LIVE_BLOCK * rate), 1) * frame, 0
     while size is None or count < size:
-        content = _exactly(pipe, block if size is None else min(block, size - count))
+        content, begun = begun or _exactly(pipe, block if size is None else min(block, size - count)), b""
         if not content:
             if size is not None:
-                raise cut_short(PIPE, size, count)
+                raise cut_short(IN_WORDS, size, count)
             return
         count += len(content)
         rest += content

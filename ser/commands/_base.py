@@ -11,7 +11,7 @@ import click
 
 from ser import outside
 from ser.commands._configuration import COMMON, defaults, leave_out, section
-from ser.commands._types import Folder
+from ser.commands._types import Folder, Items
 from ser.errors import PartDone, SerError
 from ser.registry import load, names, summary, unknown
 from ser.workspace import Workspace
@@ -93,7 +93,9 @@ class Command(click.Command):
         self.callback = callback
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        typed, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in order:
+            self._refuse_repeated(ctx, parameter, order.count(parameter))
         for parameter in self.params:
             value = typed.get(str(parameter.name))
             if (
@@ -110,6 +112,14 @@ class Command(click.Command):
             path = Path(given or default)
             ctx.default_map = {**(ctx.default_map or {}), **defaults(path, section(path, ctx), self)}
         return super().parse_args(ctx, args)
+
+    @staticmethod
+    def _refuse_repeated(ctx: click.Context, parameter: click.Parameter, times: int) -> None:
+        """Refuse an option of one value that is given several times: all but the last would be lost without a word."""
+        if times < 2 or not isinstance(parameter, click.Option) or parameter.multiple or parameter.is_flag:
+            return
+        action = "; give its values once, with commas between them" if isinstance(parameter.type, Items) else ""
+        raise click.BadParameter(f"given {times} times; expected once{action}", ctx, parameter)
 
 
 def _common_options() -> list[click.Parameter]:

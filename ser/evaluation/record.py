@@ -14,8 +14,8 @@ from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, Ke
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
 from ser.jsonfile import TableFile
-from ser.metadata import ledger
-from ser.metadata.table import Table
+from ser.metadata import languages, ledger
+from ser.metadata.table import Table, load_table
 from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics import evaluation
 from ser.results.metrics.calibration import BINS, is_bound
@@ -94,7 +94,16 @@ def _stamps(predictions: EvaluatedPredictions) -> list[str]:
     stamps += [STAMPS[how]] if how in STAMPS and not head.statistics else []
     if predictions.left_out:
         stamps.append(f"left out: {predictions.left_out} utterances whose audio is in a corpus that was trained on")
-    return stamps
+    return stamps + _cross_language(predictions)
+
+
+def _cross_language(predictions: EvaluatedPredictions) -> list[str]:
+    """The stamp of a corpus that shares no language with those of the heads; none where this workspace lacks one of these."""
+    space, corpora = predictions.space, predictions.model.corpora
+    if not set(corpora) <= set(space.datasets()):
+        return []
+    trained = {word for name in corpora for word in languages.spoken(load_table(name, space).frame)}
+    return languages.stamps(sorted(trained), languages.spoken(predictions.features.data.frame))
 
 
 def counts(predictions: EvaluatedPredictions) -> tuple[Confusion, dict[str, EvaluatedClass]]:

@@ -307,6 +307,8 @@ def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> Confi
     emotions = sorted(set(table.frame["emotion"]) - {""})
     ratings = [name for name in RATINGS if table.has(name)]
     action = f"Its emotions are: {', '.join(emotions)}. `--scheme native` takes the classes that there are."
+    if len(emotions) == 1:
+        action = f"All of its utterances are {emotions[0]}: there is nothing to tell apart, by any scheme."
     if not emotions:
         action = "It has no emotions: give its table a column emotion or label, and make it again with ser metadata."
         if ratings:

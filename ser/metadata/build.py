@@ -240,7 +240,9 @@ def summary_lines(built: Built, path: Path) -> list[str]:
     frame, facts = built.table.frame, built.table.facts
     counts = facts["counts"]
     languages = ", ".join(sorted(set(frame["language"]) - {""})) or "language not known"
-    speakers = f"{counts['speakers']} speakers" if counts["speakers"] else "speakers not known"
+    speakers = (
+        f"{counts['speakers']} speaker{'s' * (counts['speakers'] != 1)}" if counts["speakers"] else "speakers not known"
+    )
     length = f"{counts['hours']:.2f} h" if counts["hours"] else "length not known"
     lines = [
         f"{path}: {len(frame)} utterances, {speakers}, {length}, {languages}",
@@ -248,6 +250,9 @@ def summary_lines(built: Built, path: Path) -> list[str]:
         f"licence: {facts['licence']}",
         *_difference(len(frame), facts.get("utterances_of_release")),
     ]
+    unknown = int((frame["speaker"] == "").sum())
+    if counts["speakers"] and unknown:
+        lines.append(f"without a speaker: {unknown} of {len(frame)} utterances")
     silent = int((frame["path"] == "").sum())
     if silent:
         lines.append(f"without audio: {silent} of {len(frame)} utterances (text only)")

@@ -56,6 +56,12 @@ def spoken(frame: pd.DataFrame) -> list[str]:
     return sorted({NAMES.get(code.replace("_", "-").split("-")[0], code) for code in codes})
 
 
+def stamps(source: list[str], target: list[str]) -> list[str]:
+    """The stamp of heads that were trained on some languages and tested on others; [] where there is nothing to say."""
+    found = crossing(source, target)
+    return [] if found is None else [f"cross-language: {found}"]
+
+
 def crossing(source: list[str], target: list[str]) -> str | None:
     """`german -> english` where two corpora share no language; None where they do, or where one's is not known.
 

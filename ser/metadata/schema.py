@@ -259,7 +259,7 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
         if bad.any():
             row = int(bad.to_numpy().argmax())
             name = frame["utterance_id"].iloc[row] or f"row {row + 1}"
-            found = repr(frame[column].iloc[row])
+            found = repr(frame[column].astype(object).iloc[row])  # not np.float64(...)
             raise CorpusError(f"{dataset}: {name}: column {column}", expected=expected, found=found)
 
     def among(column: str, allowed: tuple[str, ...]) -> None:

@@ -66,7 +66,10 @@ class Table:
         """The content in one line."""
         frame = self.frame
         speakers, hours = len(set(frame["speaker"]) - {""}), frame["duration"].sum() / 3600
-        facts = [f"{len(frame)} utterances", f"{speakers} speakers" if speakers else "speakers not known"]
+        facts = [
+            f"{len(frame)} utterances",
+            f"{speakers} speaker{'s' * (speakers != 1)}" if speakers else "speakers not known",
+        ]
         emotions = (f"{emotion} {count}" for emotion, count in emotions_in_words(frame).items())
         return f"{self.dataset}: {', '.join(facts + [f'{hours:.2f} h'] * bool(hours))}; {', '.join(emotions)}"
 

@@ -210,7 +210,10 @@ def heads_and_temperatures(model: Path | str | Sequence[Path | str]) -> tuple[li
     Raises:
         ConfigError: there is no head, or as of `read_model_folder`.
     """
-    paths = [Path(m) for m in ([model] if isinstance(model, str | Path) else model)]
+    several = [model] if isinstance(model, str | Path) else model
+    if not isinstance(several, Sequence) or not all(isinstance(m, str | Path) for m in several):
+        raise ConfigError("a model", expected="the path of a head or of a folder, or several", found=repr(model)[:80])
+    paths = [Path(m) for m in several]
     if len(paths) == 1 and paths[0].is_dir():
         folder = read_model_folder(paths[0])
         return folder.files, folder.temperatures

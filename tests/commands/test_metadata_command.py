@@ -62,6 +62,11 @@ def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
     assert "without audio: 1 of 2 utterances" in capsys.readouterr().out
     assert load_table("mine", tmp_path / "w").facts["corpus"] == "csv"
+    (tmp_path / "s.csv").write_text("text,label,speaker\na,angry,1\nb,sad,\nc,sad,1\n")
+    assert run(tmp_path, "metadata", "--dataset", "s", "--from", tmp_path / "s.csv") == 0
+    said = capsys.readouterr().out
+    assert "3 utterances, 1 speaker, " in said
+    assert "without a speaker: 1 of 3 utterances" in said
 
 
 def test_a_table_and_the_folder_of_its_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -240,6 +240,17 @@ def test_another_corpus_is_predicted_by_each_head(space: Path) -> None:
     np.testing.assert_allclose(first[P].to_numpy(), head.probabilities(list(data.blocks)), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("own", "other", "stamps"),
+    [("de", "it", ["cross-language: german -> italian"]), ("de", "de", []), ("", "it", []), ("de", "", [])],
+)
+def test_a_corpus_of_another_language_is_stamped(space: Path, own: str, other: str, stamps: list[str]) -> None:
+    for name, language in (("a", own), ("b", other)):
+        table = load_table(name, space)
+        write_table(type(table)(table.frame.assign(language=language), name, table.facts), Workspace(space))
+    assert evaluated(space, "whole", dataset="b")["stamps"] == [*evaluated(space, "whole")["stamps"], *stamps]
+
+
 def test_a_class_without_utterances_is_named(space: Path) -> None:
     record, path = evaluate("whole", space, dataset="b")
     assert ": 64 utterances, 4 classes, " in " ".join(text_of(record, path).split())

@@ -212,7 +212,7 @@ def test_a_wav_on_a_pipe_that_is_cut_is_said_after_what_came(tmp_path: Path) -> 
     heard: list[int] = []
     blocks = (heard.append(len(block)) for block in open_pipe(io.BytesIO(content), None).blocks)
     with pytest.raises(
-        AudioError, match=r"- is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"
+        AudioError, match=r"standard input is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"
     ):
         list(blocks)
     assert sum(heard) == 7999 // 4
@@ -225,6 +225,14 @@ def test_raw_samples_on_a_pipe() -> None:
     samples = np.array([[0, -32768], [16384, 32767]], dtype="<i2")
     stream = open_pipe(io.BytesIO(samples.tobytes() + b"\1"), (16000, 2))
     assert np.concatenate(list(stream.blocks)).tolist() == [[0, -1], [0.5, 32767 / 32768]]
+
+
+def test_a_wav_is_not_taken_for_raw_samples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(3000), RATE)
+    with pytest.raises(
+        AudioError, match=r"standard input is a wav; expected raw samples, as --raw says. Leave --raw out."
+    ):
+        open_pipe(io.BytesIO((tmp_path / "a.wav").read_bytes()), (RATE, 1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -274,7 +282,7 @@ def test_the_command_says_that_standard_input_is_cut(
     model = ["--model", str(_model(trained)), "--window", "2", "--hop", "0.5", "--format", "jsonl", "--channels", "1"]
     assert main(["predict", "-", *model]) == 3
     *rows, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert last["error"].startswith("- is cut short; expected 512000 bytes of audio; found 448000.")
+    assert last["error"].startswith("standard input is cut short; expected 512000 bytes of audio; found 448000.")
     assert "predicted" not in last
     assert max(row["end"] for row in rows) == 7
 

@@ -144,6 +144,8 @@ def find_summary(name: str, folder: Path) -> Path:
     Raises:
         ConfigError: no such summary, with the nearest; or several, listing them.
     """
+    if not isinstance(name, str):
+        raise ConfigError("the name of a result", expected="a text", found=repr(name)[:80])
     if name.endswith(".json") and os.path.lexists(name) and not Path(name).is_dir():
         return Path(name)
     names = sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))

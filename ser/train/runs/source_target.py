@@ -151,8 +151,7 @@ def source_fold(source: Tensors, options: FitOptions) -> Fold:
 
 def cross_language(source: Tensors, target: Tensors) -> list[str]:
     """The stamp of two corpora that share no language; none where they do, or where one's is not known."""
-    crossing = languages.crossing(languages.spoken(source.frame), languages.spoken(target.frame))
-    return [] if crossing is None else [f"cross-language: {crossing}"]
+    return languages.stamps(languages.spoken(source.frame), languages.spoken(target.frame))
 
 
 def moved(fold: Fold, by: int) -> Fold:
