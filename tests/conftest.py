@@ -283,9 +283,12 @@ def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def with_example(installed_example: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of `installed_example`, whose parts `ser` finds meanwhile."""
+    from joblib.externals.loky import get_reusable_executor
+
     monkeypatch.syspath_prepend(installed_example / "site")
     forget_parts()
     yield installed_example
+    get_reusable_executor().shutdown(wait=True)  # its workers know the parts too, and later tests would use them
     forget_parts()
 
 

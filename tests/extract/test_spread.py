@@ -200,7 +200,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
         (["--print"], "--print is for --backend slurm"),
         (["--backend", "slurm", "--time", "soon", "--print"], "--time soon; expected minutes, or"),
         (["--backend", "slurm", "--sbatch", "2", "--print"], "--sbatch 2; expected KEY=VALUE"),
-        (["--backend", "slurm", "--audio", "logmell"], "unknown"),
+        (["--backend", "slurm", "--text", "bertt"], "unknown"),
     ],
 )
 def test_options_that_contradict_each_other(
