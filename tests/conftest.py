@@ -292,6 +292,12 @@ def with_example(installed_example: Path, monkeypatch: pytest.MonkeyPatch) -> It
     forget_parts()
 
 
+def copy_package(folder: Path) -> Path:
+    """Copy the package to `folder/ser`, with its bytecode: who imports it compiles only what a test changes there."""
+    unfinished = shutil.ignore_patterns("*.pyc.*")  # of another process, which is about to rename it
+    return Path(shutil.copytree(PACKAGE, folder / "ser", ignore=unfinished))
+
+
 def needs_installed(package: str, at_least: int = 0) -> None:
     """Skip a test without `package`, which it runs as another process.
 

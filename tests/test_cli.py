@@ -21,19 +21,14 @@ from ser.extract.options import EncoderOptions
 HEAVY = ["torch", "pandas", "numpy", "h5py", "sklearn", "scipy", "matplotlib", "transformers", "librosa", "jsonschema"]
 
 
-def _modules_after(*arguments: str) -> set[str]:
-    code = f"import sys\nfrom ser.cli import main\ncode = main({list(arguments)!r})\nprint(code, *sys.modules, file=sys.stderr)"
+def test_help_and_a_list_import_nothing_heavy(tmp_path: Path) -> None:
+    """One after another in one process, as what one of them imports stays."""
+    listing = ["results", "list", "--quiet", "--workspace", str(tmp_path)]
+    commands = [["--version"], ["--help"], ["results", "--help"], ["results", "list", "--help"], listing]
+    code = f"import sys\nfrom ser.cli import main\nfor words in {commands}:\n    code = main(words)\n"
+    code += f"    print(code, words, *set({HEAVY}) & set(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    words = done.stderr.split()
-    assert words[0] == "0", done.stderr[:300]
-    return set(words[1:])
-
-
-@pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("results", "--help"), ("results", "list", "--help")]
-)
-def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    assert sorted(_modules_after(*arguments) & set(HEAVY)) == []
+    assert done.stderr.splitlines() == [f"0 {words}" for words in commands]
 
 
 def test_an_option_of_one_value_is_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,10 +51,6 @@ def test_a_name_that_ser_does_not_have_is_refused_with_those_that_are_like_it() 
     for call in (ser.load_result, ser.Predictor):
         with pytest.raises(ConfigError, match="found None"):
             call(None)
-
-
-def test_listing_results_imports_nothing_heavy(tmp_path: Path) -> None:
-    assert sorted(_modules_after("results", "list", "--quiet", "--workspace", str(tmp_path)) & set(HEAVY)) == []
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

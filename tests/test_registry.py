@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import ser
 from ser import registry
 from ser.errors import ConfigError
+from tests.conftest import copy_package
 
 ROOT = Path(ser.__file__).parent
 KINDS = registry.kinds()
@@ -87,7 +87,7 @@ print(json.dumps({"ser": registry.__file__, "pages": pages, "errors": errors}))
 def look(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """Help pages, listings and errors of a copy of the package with a new file of every kind."""
     copy = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT, copy / "ser", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(copy)
     for kind, package in KINDS.items():
         folder = copy.joinpath(*package.split("."))
         neighbours = registry.names(package)

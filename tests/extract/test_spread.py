@@ -176,7 +176,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
     work.store("mine", "logmel").unlink()
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr(spread, "WHOLE_ON", "cpu")
-    assert extract("--device", "cuda:all", "--jobs", "4", "--quiet") == 0
+    assert extract("--device", "cuda:all", "--jobs", "2", "--quiet") == 0
     assert engines[1:] == [Engine(2)]
     assert devices[4:] == ["cuda:0", "cuda:1"]
     assert _values(work.store("mine", "logmel")) == expected

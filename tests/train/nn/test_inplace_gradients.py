@@ -1,8 +1,6 @@
 """Gradients that are written in place are those of autograd, however a layer is used."""
 
-import os
-import subprocess
-import sys
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -149,20 +147,18 @@ def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monk
     assert counts == [1, 0]  # the first layer is large
 
 
-def test_the_environment_leaves_all_gradients_to_autograd() -> None:
-    script = (
-        "from ser.train.nn import inplace_gradients as found, kernels; kernels.width = lambda: 8; "
-        "print(found.ENABLED, found.are_compiled())"
-    )
-    for value, expected in (("0", "False False"), ("1", "True True")):
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "SER_INPLACE_GRADIENTS": value},
-        )
-        assert done.stdout.strip() == expected
+@pytest.mark.parametrize(("value", "enabled"), [("0", False), ("1", True)])
+def test_the_environment_leaves_all_gradients_to_autograd(
+    value: str, enabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SER_INPLACE_GRADIENTS", value)
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    spec = importlib.util.spec_from_file_location("read_again", inplace_gradients.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    assert (found.ENABLED, found.are_compiled()) == (enabled, enabled)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 16, 200])

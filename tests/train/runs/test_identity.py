@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import ser
 from ser.cli import main
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_summary
@@ -20,6 +18,7 @@ from ser.train.runs import identity
 from ser.train.runs.experiment import fit_experiment
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import FitOptions
+from tests.conftest import copy_package
 
 FAST: dict[str, Any] = {"epochs": 2, "runs": 2, "protocol": "official", "jobs": 1, "head_options": {"hidden": 8}}
 
@@ -33,8 +32,7 @@ def test_a_new_head_and_a_word_in_a_docstring_rename_nothing(maker: Any, tmp_pat
     """In a copy of the package, whose files are changed."""
     maker.table("toy")
     maker.store("toy")
-    copied = tmp_path / "code" / "ser"
-    shutil.copytree(Path(ser.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    copied = copy_package(tmp_path / "code")
     heads = copied / "train" / "heads"
     (heads / "scratch.py").write_text(f'"""A head of my own."""\n{(heads / "linear.py").read_text()}')
     for file in (heads / "mlp.py", copied / "train" / "loop" / "trainer.py", copied / "train" / "runs" / "worker.py"):
