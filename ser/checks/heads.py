@@ -28,6 +28,7 @@ FEATURES = {
     "pooled+words": ("pooled", "words"),
     "three": ("pooled", "frames", "words"),
 }
+SMALL = {"hidden": 16, "feed": 64, "layers": 2, "blocks": 4}
 EASY = ("frames+words", "pooled", "frames", "words", "layers")
 
 
@@ -63,8 +64,8 @@ def taken(name: str) -> list[str]:
 
 
 def small(name: str) -> dict[str, int]:
-    """Options that make a head small, where it has them."""
-    return {"hidden": 16} if "hidden" in options_of(name) else {}
+    """Options that make a head small, where it has them: narrow, and few of the layers that are alike."""
+    return {option: value for option, value in SMALL.items() if option in options_of(name)}
 
 
 def promises(name: str) -> Promises:

@@ -40,6 +40,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from ser import registry
 from ser.errors import ConfigError, SerError, TrainingError
@@ -192,6 +193,18 @@ def _check_size(name: str, inputs: list[Input], classes: int, options: dict[str,
         return  # a head from elsewhere may need real numbers to be built
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leave out the drawing and scaling of weights that have no memory: torch would import its compiler for it."""
+
+    DRAWS = ("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_")
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if args and (name in self.DRAWS or (name == "mul" and isinstance(args[1], float))):
+            return args[0]
+        return (torch.empty if func in (torch.rand, torch.randn) else func)(*args, **(kwargs or {}))
+
+
 class _TooLargeError(ConfigError):
     """A head with more numbers than are allowed."""
 
@@ -228,7 +241,7 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
 
     hook = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             head = _made(name, inputs, classes, options, 0)
     except SerError:
         raise

@@ -73,6 +73,8 @@ def test_training_starts_without_scipy_and_the_compiler_and_collects_rubbish_aga
         "count = gc.get_freeze_count(); print(gc.isenabled(), 'more' if count > 100_000 else count, 'scipy' in sys.modules)\n"
         "import torch; from ser.train.loop import trainer; from ser.train.loop.optimisation import AdamW\n"
         "theta = torch.zeros(1, 64, requires_grad=True); theta.grad = torch.ones(1, 64); AdamW(theta, 0.0).step(0.1)\n"
+        "from ser.train.heads._base import build_head; from ser.train.nn.layers import Input\n"
+        "build_head('bilstm', [Input('words', 'text', 1, framewise=True, vocabulary=9)], 4, {'hidden': 8}, 0)\n"
         "print('torch._dynamo' in sys.modules or 'llvmlite' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
