@@ -292,6 +292,22 @@ def with_example(installed_example: Path, monkeypatch: pytest.MonkeyPatch) -> It
     forget_parts()
 
 
+@pytest.fixture
+def forked_workers() -> Iterator[None]:
+    """Worker processes are forks of this one, which has imported all: to start by themselves takes each of them seconds.
+
+    Work, results and errors travel as they do by default. tests/workers/test_processes.py has workers that start by themselves.
+    """
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.backend.context import set_start_method
+
+    get_reusable_executor().shutdown(wait=True)
+    set_start_method("fork", force=True)
+    yield
+    get_reusable_executor().shutdown(wait=True)
+    set_start_method(None, force=True)
+
+
 def copy_package(folder: Path) -> Path:
     """Copy the package to `folder/ser`, with its bytecode: who imports it compiles only what a test changes there."""
     unfinished = shutil.ignore_patterns("*.pyc.*")  # of another process, which is about to rename it

@@ -368,7 +368,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("fit", "fewshot", "_shown"):
             patch.setattr(demo, name, lambda *_, **__: None)
-        demo.run(Workspace(root), speakers=8, sentences=2, quiet=True, say=lambda _: None)
+        demo.run(Workspace(root), speakers=6, sentences=1, quiet=True, say=lambda _: None)
     quick = {name: {"runs": 1, "epochs": 2, "jobs": 1} for name in ("fit", "fewshot", "adapt")}
     quick["extract"] = {"jobs": 1}
     (root / "ser.yaml").write_text(json.dumps(quick), encoding="utf-8")

@@ -487,6 +487,7 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
         evaluate("whole", space, tta=True)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_heads_that_run_in_workers_have_the_numbers_of_one_process(
     space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_views_lie_beside_the_original_and_are_of_its_audio(table: Table, tmp_pa
         assert (view["name"], view["seed"], view["operations"]) == ("speed0.95", 0, [["speed", 0.95]])
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_bytes_do_not_depend_on_jobs_order_batch_or_resume(table: Table, tmp_path: Path) -> None:
     words = ("noise15", "random1", "classwise1")
     once, again = Workspace(tmp_path / "once"), Workspace(tmp_path / "again")

@@ -263,6 +263,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
         fit("toy", maker.space, runs=2, stack=2, output=files(maker) / "c.json", **FAST)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_an_experiment_has_the_same_records_with_any_number_of_workers(
     maker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

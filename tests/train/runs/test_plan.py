@@ -42,6 +42,7 @@ def _killed_once(marks: Path, number: int) -> int:
     return number
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_work_of_killed_workers_is_done_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +128,7 @@ def _on_a_simulated_gpu(job: Job, folds: list[Fold], runs: list[int], _: None) -
         return train_unit(job, folds, runs)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_all_gpus_train_in_one_command_with_the_numbers_of_one(
     maker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
