@@ -237,27 +237,34 @@ def _completed(path: Path) -> io.BytesIO | None:
 
 
 def _refuse_more(path: Path, file: IO[bytes], end: int, declared: int, tenth: int) -> None:
+    """Refuse audio behind the declared end of the audio of a file; `end` is the first byte behind it."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(end)
+    refuse_audio_behind(path, file.read(max(tenth, 16)), declared, tenth, size - end)
+
+
+def refuse_audio_behind(name: Path | str, rest: bytes, declared: int, tenth: int, room: int | None = None) -> None:
     """Refuse audio behind the declared end of the audio, of which libsndfile reads nothing and says nothing.
 
     Other chunks, tags of music players and padding with zeros are not audio, nor are a few stray bytes.
 
     Args:
-        end: the first byte behind the declared audio.
+        name: of the recording, for messages.
+        rest: the first bytes behind the declared audio, `tenth` of them or what there is.
         declared: bytes of audio.
         tenth: bytes of a tenth of a second.
+        room: bytes from there to the end of the recording; None where it is not known.
     """
-    size = file.seek(0, io.SEEK_END)
-    if size - end < tenth:
+    if len(rest) < tenth:
         return
-    file.seek(end)
-    rest = file.read(max(tenth, 16))
-    chunks = (_is_chunk(rest[k : k + 8], size - end - k) for k in (0, 1))  # an odd length is followed by a byte
+    most = 2**32 if room is None else room
+    chunks = (_is_chunk(rest[k : k + 8], most - k) for k in (0, 1))  # an odd length is followed by a byte
     other = rest.startswith(_TAGS) or not any(rest) or (any(chunks) and not rest.startswith(b"RIFF"))
     if not other:
         raise AudioError(
-            f"{path} has audio behind the end that its header declares",
+            f"{name} has audio behind the end that its header declares",
             expected=f"{declared} bytes of audio",
-            found=f"{size - end} more",
+            found="more" if room is None else f"{room} more",
             action="Write it again with all of it, as sox --ignore-length does, or without what is behind.",
         )
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound
+from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound, refuse_audio_behind
 from ser.errors import AudioError
 
 PIPE, IN_WORDS = "-", "standard input"  # its name in answers, and in messages
@@ -84,7 +84,7 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None) -> Stream:
 
     Raises:
         AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, a wav that ends before its
-            header says so.
+            header says so, or has audio behind the end that it declares.
     """
     begun = b"" if raw is None else _exactly(pipe, len(_RIFF))
     if _is_wav(begun):
@@ -149,7 +149,7 @@ def _samples(
         begun: bytes of samples that were read before.
 
     Raises:
-        AudioError: the pipe ends before `size` bytes, all of which that came were given.
+        AudioError: the pipe ends before `size` bytes, all of which that came were given, or has audio behind them.
     """
     frame = channels * bits // 8
     rest, block, count = b"", max(round(LIVE_BLOCK * rate), 1) * frame, 0
@@ -165,6 +165,9 @@ def _samples(
         if whole:
             yield _as_floats(rest[:whole], kind, bits).reshape(-1, channels)
         rest = rest[whole:]
+    if size is not None:
+        tenth = max(rate // 10 * frame, 16)
+        refuse_audio_behind(IN_WORDS, _exactly(pipe, tenth), size, tenth)
 
 
 def _as_floats(content: bytes, kind: str, bits: int) -> NDArray[np.float32]:

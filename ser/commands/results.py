@@ -147,14 +147,14 @@ def compare(
     """
     import shlex
 
-    from ser.errors import ConfigError
     from ser.jsonfile import write_json
     from ser.results.comparison.compare import compare_results
     from ser.results.records.comparison import ResultComparison
+    from ser.results.records.kinds import refuse_to_replace
     from ser.results.report.compose import text_of
 
-    if output is not None and output.suffix != ".json":
-        raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+    if output is not None:
+        refuse_to_replace(output, ResultComparison)
     words = ["ser results compare", *map(shlex.quote, names)]
     words += [f"--metric {metric}"] if metric else []
     words += [f"--at {shlex.quote(at)}"] if at else []

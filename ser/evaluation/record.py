@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from ser.audit.split_data import tested_only
-from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, Key
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
@@ -27,12 +26,15 @@ from ser.results.records.environment import environment
 from ser.results.records.evaluation import (
     DataOfEvaluation,
     EvaluatedClass,
+    Evaluation,
     EvaluationOpening,
     FittedTemperature,
     ModelOfEvaluation,
     NumbersTable,
+    OutputEvaluation,
     Temperatures,
 )
+from ser.results.records.kinds import refuse_to_replace
 from ser.results.records.names import EVALUATION_SCHEMA, OUTPUT_EVALUATION_SCHEMA
 from ser.results.records.numbers import Confusion
 from ser.workspace import Workspace, writing
@@ -187,11 +189,10 @@ def place(model: EvaluatedModel, space: Workspace, output: Path | None, options:
         output: a file that was named; None makes the name, in which the scheme of the record has no place.
 
     Raises:
-        ConfigError: `output` does not end in `.json`.
+        ConfigError: `output` does not end in `.json`, or is something else than an evaluation.
     """
     if output is not None:
-        if output.suffix != ".json":
-            raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+        refuse_to_replace(output, Evaluation, OutputEvaluation)
         return output
     amount, examples = model.amount.replace("%", "pct").replace(" ", ""), options.examples
     words = [options.dataset or model.tested or "", _scheme_word(options.scheme, model), amount]

@@ -441,6 +441,18 @@ def test_what_cannot_be_told_is_refused_with_what_to_do(
     assert not list((trained / "results").glob("*.evaluation-*"))
 
 
+def test_a_record_of_another_kind_is_not_written_over(trained: Path, tmp_path: Path) -> None:
+    other = trained / "results" / "whole.json"
+    before = other.read_bytes()
+    words = "whole.json is there already, and would be lost; expected a new file, or one of ser.evaluation/1 or"
+    with pytest.raises(ConfigError, match=words):
+        evaluate("whole", trained, output=other)
+    assert other.read_bytes() == before
+    output = tmp_path / "mine.json"
+    for _ in range(2):  # an evaluation takes the place of an evaluation
+        assert evaluate("whole", trained, output=output)[1] == output
+
+
 def views_of(
     space: Path,
     change: float,

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import struct
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -219,6 +220,30 @@ def test_a_wav_on_a_pipe_that_is_cut_is_said_after_what_came(tmp_path: Path) -> 
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(AudioError, match=r"is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"):
         open_file(tmp_path / "a.wav").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"), [("another wav", True), ("samples", True), ("a chunk", False), ("zeros", False)]
+)
+def test_audio_behind_the_end_of_a_wav_on_a_pipe_is_said_after_the_rest(
+    tmp_path: Path, behind: str, said: bool
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(3000, 0.5), RATE, subtype="PCM_16")
+    content = (tmp_path / "a.wav").read_bytes()
+    more = {
+        "another wav": content,
+        "samples": content[-6000:],
+        "a chunk": b"LIST" + struct.pack("<I", 90000) + bytes(range(1, 251)) * 360,
+        "zeros": bytes(6000),
+    }
+    heard: list[int] = []
+    blocks = (heard.append(len(block)) for block in open_pipe(io.BytesIO(content + more[behind]), None).blocks)
+    words = (
+        r"standard input has audio behind the end that its header declares; expected 6000 bytes of audio; found more\."
+    )
+    with pytest.raises(AudioError, match=words) if said else nullcontext():
+        list(blocks)
+    assert sum(heard) == 3000
 
 
 def test_raw_samples_on_a_pipe() -> None:

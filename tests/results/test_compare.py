@@ -285,6 +285,10 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
             f"The 95 % interval and p disagree here: {written['pairs'][0]['a']} - {written['pairs'][0]['b']}. p" in told
         )
     assert main(["results", "show", str(output), "--workspace", str(folder.parent)]) == 0
+    assert main([*words, "--output", str(output)]) == 0  # a comparison takes the place of a comparison
+    before = (folder / "good.json").read_bytes()
+    assert main([*words, "--output", str(folder / "good.json")]) == 1
+    assert (folder / "good.json").read_bytes() == before
     assert main([*words, "--output", "found.txt"]) == 1
     assert main(["results", "compare", "--workspace", str(folder.parent)]) == 2
 

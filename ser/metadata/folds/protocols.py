@@ -153,10 +153,10 @@ def default_protocol(table: Table, options: FoldOptions | None = None) -> str:
         return "file"
     if {"train", "test"} <= set(table.frame["split"]):
         return "official"
-    if table.has("session") and table.frame["session"].nunique() >= 3:
-        return "session"
-    if table.has("speaker") and table.frame["speaker"].nunique() >= 3 and not (table.frame["speaker"] == "").any():
-        return "speaker"
+    for group in ("session", "speaker"):
+        values = set(table.frame[group])
+        if len(values) >= 3 and "" not in values:
+            return group
     return "random"
 
 

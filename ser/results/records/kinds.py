@@ -144,6 +144,30 @@ def read_schema(path: Path, what: str = "result") -> str:
     return found if isinstance(found, str) else ""
 
 
+def refuse_to_replace(output: Path, *replaced: type[Model]) -> None:
+    """Refuse a file for a record where something lies already that is not a record of these kinds, and would be lost.
+
+    Raises:
+        ConfigError: there is something else, or the name does not end in `.json`.
+    """
+    if output.suffix != ".json":
+        raise ConfigError(f"--output {output}", expected="a file that ends in .json")
+    if not output.exists():
+        return
+    expected = [schema_of(model) for model in replaced]
+    try:
+        found = read_schema(output)
+    except ConfigError:
+        found = ""
+    if found not in expected:
+        raise ConfigError(
+            f"{output} is there already, and would be lost",
+            expected=f"a new file, or one of {' or '.join(expected)}",
+            found=found or "something else",
+            action="Choose another --output.",
+        )
+
+
 def read_record(path: Path, what: str = "result") -> Model:
     """Read a record as the object of its kind.
 

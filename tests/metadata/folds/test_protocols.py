@@ -140,6 +140,9 @@ def test_the_default_follows_the_table() -> None:
     assert default_protocol(corpus(split="")[0]) == "session"
     assert default_protocol(corpus(split="", session="")[0]) == "speaker"
     assert default_protocol(corpus(split="", session="", speaker="")[0]) == "random"
+    partly = corpus(split="")[0]
+    partly.frame.loc[0, "session"] = ""  # protocol session needs all of them
+    assert default_protocol(partly) == "speaker"
 
 
 def test_a_protocol_that_does_not_fit_says_what_it_needs() -> None:
