@@ -10,6 +10,7 @@ from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_o
 from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest
+RARE = 10  # utterances of a class: with fewer, balanced weights of classes make each outweigh many others
 FEW = 30  # test utterances: with fewer, the interval of an accuracy is up to ±18 points wide
 
 SEVERITY: dict[str, Severity] = {"train": ERROR, "validation": INFO, "test": WARNING}
@@ -22,7 +23,7 @@ ACTION = {
 
 def classes(split: SplitTable) -> list[Finding]:
     """Find faults of the classes, over all folds."""
-    return [*_imbalance(split), *_missing(split), *_small(split), *_left_out(split)]
+    return [*_imbalance(split), *_rare(split), *_missing(split), *_small(split), *_left_out(split)]
 
 
 def _imbalance(split: SplitTable) -> list[Finding]:
@@ -44,6 +45,20 @@ def _imbalance(split: SplitTable) -> list[Finding]:
             "Compare UA, not accuracy.",
         )
     ]
+
+
+def _rare(split: SplitTable) -> list[Finding]:
+    counts = np.bincount(split.labels, minlength=len(split.classes))
+    rare = {name: int(n) for name, n in zip(split.classes, counts, strict=True) if n < RARE}
+    return finding_on(
+        (f"{name} {n}" for name, n in rare.items()),
+        "rare-class",
+        WARNING,
+        f"classes with fewer than {RARE} utterances",
+        len(split.classes),
+        action="All classes weigh the same in training, so that these few outweigh the others: leave them out (--scheme "
+        f"NAME-without-{'+'.join(rare)}), or take --class-weights none.",
+    )
 
 
 def _missing(split: SplitTable) -> list[Finding]:

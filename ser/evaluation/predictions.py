@@ -9,11 +9,9 @@ import pandas as pd
 from ser.errors import ConfigError
 from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, head_of_file
 from ser.evaluation.head_outputs import CorpusFeatures, Floats, Resources, Sides, load_features_for, over_heads
+from ser.features.shared_audio import in_corpus
 from ser.features.stored_layers import block_as_used
-from ser.features.stores.store import FeatureStore
-from ser.features.tensors import UNKNOWN_SOURCE, Tensors
-from ser.metadata.copies import in_common
-from ser.metadata.table import load_table
+from ser.features.tensors import Tensors
 from ser.results.records.names import SHARED_FOLDS
 from ser.train.runs.predictions import prediction_rows
 from ser.workers.engine import Engine
@@ -149,27 +147,10 @@ def _validation_of_heads(model: EvaluatedModel) -> pd.DataFrame:
 
 
 def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspace) -> tuple[Tensors, int]:
-    """Leave out utterances whose audio is of a corpus that the heads were trained on; and give their number.
-
-    It is where it is the same byte for byte, or where a part of the same file was trained on that it overlaps with.
-    """
-    known: set[bytes] = set()
-    audio = [b.name for b in data.blocks if b.modality == "audio"]
+    """Leave out utterances whose audio a corpus that the heads were trained on has too; and give their number."""
     twice = np.zeros(len(data.frame), dtype=bool)
-    for corpus in model.corpora if audio else []:
-        for name in audio:
-            if name in space.stores(corpus):
-                with FeatureStore(space.store(corpus, name)) as store:
-                    known |= set(store.sources().values())
-        if corpus in space.datasets() and data.table.facts.get("root"):
-            trained = load_table(corpus, space)
-            if trained.facts.get("root"):
-                twice |= in_common(data.frame, data.table.root, trained.frame, trained.root)
-    known.discard(UNKNOWN_SOURCE)
-    for name in audio if known else []:
-        with FeatureStore(space.store(data.dataset, name)) as store:
-            sources = store.sources()
-        twice |= np.array([sources[i] in known for i in data.frame["utterance_id"]])
+    for corpus in model.corpora:
+        twice |= in_corpus(data, corpus, space)
     if not twice.any():
         return data, 0
     ids = list(data.frame["utterance_id"][~twice])

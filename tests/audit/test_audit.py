@@ -156,6 +156,16 @@ def test_imbalance_has_three_steps() -> None:
     assert worst.detail == "the largest is 19.0 times the smallest; always saying anger gives 95.0 % accuracy"
 
 
+def test_a_class_of_a_few_utterances() -> None:
+    def of(few: int) -> dict[str, Finding]:
+        return found([{**r, "emotion": "surprise" if k < few else r["emotion"]} for k, r in enumerate(rows())])
+
+    assert "rare-class" not in of(10)
+    finding = of(9)["rare-class"]
+    assert (finding.severity, finding.count, finding.examples) == (WARNING, 1, ("surprise 9",))
+    assert "--scheme NAME-without-surprise)" in finding.action
+
+
 @pytest.mark.parametrize(("part", "severity"), [("train", ERROR), ("validation", INFO), ("test", WARNING)])
 def test_a_class_that_a_part_lacks(part: str, severity: str) -> None:
     def emotion(k: int, row: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 
 from ser.audit.split_data import SplitData
 from ser.errors import ConfigError
+from ser.features.shared_audio import stamps as shared_audio
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.registry import unknown, words
@@ -111,7 +112,7 @@ def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, 
     setup = SplitData(join(parts), facts["protocol"], folds, facts, [])
     more = {"limit": options.limit, "refit": options.refit, "balance": balance}
     config = identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
-    stamps = named_stamps(parts, [e.setup.stamps for e in alone])
+    stamps = named_stamps(parts, [e.setup.stamps for e in alone]) + shared_audio(parts, options.workspace)
     names = ["combine", short([d.dataset for d in parts])]
     return make_experiment(setup, recipe, config, names, options, stamps, balance=balance)
 

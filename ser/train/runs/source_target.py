@@ -12,6 +12,7 @@ from ser import registry
 from ser.audit.split_data import SplitData, describe_data, label_space, split_data
 from ser.errors import ConfigError
 from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.shared_audio import stamps as shared_audio
 from ser.features.store_selection import choose_dataset
 from ser.features.tensors import Tensors
 from ser.metadata import languages
@@ -136,6 +137,7 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
     synthetic = here.table.facts.get("synthetic")
     stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
     stamps += [f"{source}: {s}" for s in here.stamps] + cross_language(here, there)
+    stamps += shared_audio([here, there], options.workspace)
     folds = [moved(f, len(here.frame)) for f in setup.folds]
     joined = SplitData(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
     return CorpusPair(here, there, joined, first)
