@@ -16,7 +16,7 @@ import ser
 from ser import accelerator, registry
 from ser.commands._base import COMMANDS, Group
 from ser.errors import SerError
-from ser.workers.processes import stop_signals
+from ser.workers.processes import allow_copies, stop_signals
 
 
 class Stopped(KeyboardInterrupt):
@@ -137,6 +137,7 @@ def entry() -> None:
     # Modules last until the end: collections leave them out, see `ser.workers.threads.lasting`, and so does that at the end.
     gc.freeze()
     atexit.register(gc.freeze)
+    allow_copies()
     for number in stop_signals():
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)

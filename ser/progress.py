@@ -4,7 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 PLAIN_SECONDS = 15.0
@@ -15,14 +15,22 @@ def progress(items: Iterable[T], total: int, label: str, unit: str = "it", quiet
     if quiet:
         yield from items
     elif sys.stderr.isatty() or in_notebook():
-        from tqdm.std import TqdmWarning
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TqdmWarning)  # in a notebook without ipywidgets the bar is of text
-            from tqdm.auto import tqdm
-        yield from tqdm(items, total=total, desc=label, unit=unit, leave=False, dynamic_ncols=True)
+        yield from _bar()(items, total=total, desc=label, unit=unit, leave=False, dynamic_ncols=True, miniters=1)
     else:
         yield from _plain(items, total, label, unit)
+
+
+def _bar() -> Any:
+    """The class of a progress bar."""
+    from tqdm.std import TqdmWarning, tqdm
+
+    if not in_notebook():
+        # Without its thread, which wakes bars that count many items at a time: a process with threads is not copied.
+        return type("Bar", (tqdm,), {"monitor_interval": 0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # without ipywidgets the bar is of text
+        from tqdm.auto import tqdm as of_notebook
+    return of_notebook
 
 
 def in_notebook() -> bool:

@@ -136,6 +136,6 @@ def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int)
             for amount in job.shots.amounts:
                 sizes = [classes * amount.of(max(1, len(f.train) // classes)) for f in experiment.folds]
                 total += sum(costs.seconds(recipe, inputs, classes, n, runs) for n in sizes)
-        if total > costs.SHORT:
+        if total > costs.least_work():
             return False
     return True

@@ -1,6 +1,6 @@
 """Heads of a stack of runs, and their predictions and embeddings of utterances."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from ser.train.loop.config import Config
 from ser.train.loop.data import Data
 from ser.train.loop.dialogues import PerTurn
 from ser.train.nn import streams
-from ser.train.nn.layers import Enter
+from ser.train.nn.layers import Enter, Feature, Features
 from ser.train.nn.parameters import Parameters
 
 EVALUATION_ROWS = 512
@@ -92,9 +92,17 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
     return [partial(start, s) for s in seeds]
 
 
-def _units(data: Data, rows: NDArray[np.int64], runs: int) -> list[Tensor]:
-    """The units of some rows in groups for evaluation, `(runs, batch, ...)`, the same for all runs."""
-    return [chunk.expand(runs, *chunk.shape) for chunk in data.resident.chunks(rows, EVALUATION_ROWS)]
+def _batches(data: Data, rows: NDArray[np.int64], runs: int) -> Iterator[tuple[Tensor, Features]]:
+    """Units of some rows in groups for evaluation, `(runs, batch, ...)`, and their features: all runs read the same ones."""
+    units = [chunk[None] for chunk in data.resident.chunks(rows, EVALUATION_ROWS)]
+    for own, features in data.resident.batches(units):
+        shared = {name: Feature(*(None if t is None else _of_all(t, runs) for t in f)) for name, f in features.items()}
+        yield _of_all(own, runs), shared
+
+
+def _of_all(one: Tensor, runs: int) -> Tensor:
+    """A tensor of one run as that of several, without copies."""
+    return one.expand(runs, *one.shape[1:])
 
 
 @torch.no_grad()
@@ -104,7 +112,7 @@ def logits(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> Tenso
     runs = len(parameters.theta)
     out = torch.empty(runs, len(data.labels), data.outputs, device=data.resident.device)
     with exact(data.resident.device):
-        for units, features in data.resident.batches(_units(data, rows, runs)):
+        for units, features in _batches(data, rows, runs):
             guess, own = data.resident.flat(parameters.head(features), units)
             out[:, own[0]] = guess
     return out[:, torch.as_tensor(rows, device=out.device)]
@@ -117,7 +125,7 @@ def embeddings(parameters: Parameters, data: Data, rows: NDArray[np.int64]) -> T
     runs = len(parameters.theta)
     found, owners = [], []
     with exact(data.resident.device):
-        for units, features in data.resident.batches(_units(data, rows, runs)):
+        for units, features in _batches(data, rows, runs):
             vectors, own = data.resident.flat(head.embed(features), units)  # type: ignore[operator]
             found.append(vectors)
             owners.append(own[0])

@@ -15,8 +15,11 @@ from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
 from ser.train.runs.job import Unit, first_of, handover_of
 from ser.train.runs.recipe import Recipe
+from ser.workers.processes import can_copy
 
-SHORT = 8.0  # seconds of work for which starting processes, which takes four, does not pay on two cores
+# Seconds of work for which new processes, which take four to start, and copies of this one do not pay on two cores.
+NEW, COPIES = 8.0, 2.0
+HALVED = 8.0  # seconds of a run from which it may be halved
 GAIN = 0.05  # of the time, for which runs are halved
 
 
@@ -66,9 +69,14 @@ def is_short(units: Iterable[Unit]) -> bool:
     total = 0.0
     for unit in units:
         total += cost(unit)
-        if total > SHORT:
+        if total > least_work():
             return False
     return True
+
+
+def least_work() -> float:
+    """Seconds of work on one core from which workers pay."""
+    return COPIES if can_copy() else NEW
 
 
 def shared_out(units: Sequence[Unit], jobs: int) -> list[Unit]:
@@ -144,7 +152,7 @@ def _can_be_halved(unit: Unit) -> bool:
         return False
     if job.tuning is not None or job.along is not None or first.unlabelled is not None:
         return False
-    return recipe.epochs > 1 and can_be_handed_over(recipe) and cost(unit) > SHORT
+    return recipe.epochs > 1 and can_be_handed_over(recipe) and cost(unit) > HALVED
 
 
 def _half(unit: Unit) -> int:

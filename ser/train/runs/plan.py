@@ -16,7 +16,7 @@ from ser.train.loop.config import Config
 from ser.train.loop.dialogues import resident_of
 from ser.train.loop.pooled_frames import read_inputs
 from ser.train.nn.layers import Input
-from ser.train.runs.costs import SHORT, seconds, size_of
+from ser.train.runs.costs import least_work, seconds, size_of
 from ser.train.runs.job import Along, Unit, first_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.recipe import Recipe
@@ -160,7 +160,7 @@ def stack_size(
     if device == "cpu":
         if numbers > STACKED_PARAMETERS:
             return 1
-        if folds * seconds(config, inputs, classes, rows, runs) > SHORT:
+        if folds * seconds(config, inputs, classes, rows, runs) > least_work():
             runs = min(runs, -(-runs * folds // workers(None, runs * folds, device)))
     elif device == ALL_GPUS:
         runs = min(runs, -(-runs * folds // len(gpus())))

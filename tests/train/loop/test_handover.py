@@ -137,7 +137,7 @@ def test_the_odd_run_is_begun_first_and_ended_last(maker: Any, monkeypatch: pyte
             if len(seen) == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(costs, "SHORT", 0.0)
+    monkeypatch.setattr(costs, "HALVED", 0.0)
     monkeypatch.setattr(scheduler, "is_short", lambda _: False)
     monkeypatch.setattr(plan, "cores", lambda: 2)
     monkeypatch.setattr(scheduler, "as_finished", here)

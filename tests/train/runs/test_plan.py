@@ -108,8 +108,8 @@ def test_arrays_that_may_not_be_written_are_taken_without_remark() -> None:
 def test_short_work_is_not_spread(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pooled, frames = data("pooled").resident.inputs, data("frames").resident.inputs
     config = make_config("linear", epochs=10)
-    assert 0 < costs.seconds(config, pooled, 4, 100, 5) < costs.SHORT
-    assert costs.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > costs.SHORT
+    assert 0 < costs.seconds(config, pooled, 4, 100, 5) < costs.NEW
+    assert costs.seconds(make_config("linear", epochs=1000), pooled, 4, 10000, 5) > costs.NEW
     assert costs.seconds(make_config("mean_linear"), frames, 4, 100, 5) == float("inf")
     monkeypatch.setattr(plan, "cores", lambda: 2)
     assert plan.stack_size(config, pooled, 4, 20, "cpu", rows=100) == 20
