@@ -94,9 +94,11 @@ def can_copy() -> bool:
     """True where workers are copies of this process, which are there at once with all that it has imported and read.
 
     A copy (`fork`) has none of the other threads, and what these hold stays locked in it; and CUDA does not work in one. Linux
-    alone has libraries that are made for it. `SER_FORK=0` in the environment starts new processes everywhere.
+    alone has libraries that are made for it. `SER_FORK=0` in the environment starts new processes everywhere, `SER_FORK=1`
+    allows copies of scripts too.
     """
-    if not _allowed or sys.platform != "linux" or threading.active_count() > 1 or os.environ.get("SER_FORK") == "0":
+    setting = os.environ.get("SER_FORK", "")
+    if setting == "0" or not (_allowed or setting == "1") or sys.platform != "linux" or threading.active_count() > 1:
         return False
     torch = sys.modules.get("torch")
     return torch is None or not torch.cuda.is_available()
@@ -128,10 +130,10 @@ def _from_copies(
                 process.start()
                 workers[here] = process
                 there.close()
-        for worker in workers:
-            begin(worker)
+        for connection in workers:
+            begin(connection)
         while busy:
-            worker, *_ = wait(busy)
+            worker: Any = wait(busy)[0]
             try:
                 number, result, error, told = worker.recv()
             except (EOFError, OSError):
@@ -143,10 +145,10 @@ def _from_copies(
             begin(worker)
             yield number, result
     finally:
-        for worker, process in workers.items():
-            process.kill()
-            process.join()
-            worker.close()
+        for connection, copy in workers.items():
+            copy.kill()
+            copy.join()
+            connection.close()
 
 
 def _copy(connection: Any, others: Iterable[Any], function: Callable[..., Any], units: Any, parent: int) -> None:

@@ -85,6 +85,9 @@ def threads(_):
 import numpy, torch
 
 assert not can_copy()
+os.environ["SER_FORK"] = "1"
+assert can_copy()
+del os.environ["SER_FORK"]
 processes.allow_copies()
 assert can_copy()
 own = os.getpid()
@@ -135,7 +138,11 @@ ended.set()
 def test_copies_of_a_process_do_its_work(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COPIES]
     done = subprocess.run(
-        command, env={**os.environ, "FOLDER": str(tmp_path)}, capture_output=True, text=True, check=False
+        command,
+        env={**os.environ, "SER_FORK": "", "FOLDER": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [

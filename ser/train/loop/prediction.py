@@ -96,7 +96,10 @@ def _batches(data: Data, rows: NDArray[np.int64], runs: int) -> Iterator[tuple[T
     """Units of some rows in groups for evaluation, `(runs, batch, ...)`, and their features: all runs read the same ones."""
     units = [chunk[None] for chunk in data.resident.chunks(rows, EVALUATION_ROWS)]
     for own, features in data.resident.batches(units):
-        shared = {name: Feature(*(None if t is None else _of_all(t, runs) for t in f)) for name, f in features.items()}
+        shared = {
+            name: Feature(_of_all(one.values, runs), None if one.mask is None else _of_all(one.mask, runs))
+            for name, one in features.items()
+        }
         yield _of_all(own, runs), shared
 
 
