@@ -127,6 +127,22 @@ def test_the_ece_of_a_calibrated_head_is_what_chance_says(n: int) -> None:
     assert found == pytest.approx(np.mean([calibration.chance_ece(p) for p, _ in pairs]), rel=0.1)
 
 
+def test_the_order_of_equal_confidences_is_nothing() -> None:
+    """Bins that keep equal confidences together (get_ece_em of uncertainty-calibration 0.1.4) give the same 0.1."""
+    p, y = np.tile([0.7, 0.3], (100, 1)), np.repeat([0, 1], [60, 40])
+    assert calibration.ece(p, y) == pytest.approx(0.1)  # 15 bins of right and of wrong answers alone would have 0.44
+    assert calibration.chance_ece(p) == pytest.approx(np.sqrt(2 / np.pi * 0.7 * 0.3 / 100))
+    rng = np.random.default_rng(0)
+    c = rng.choice([0.5, 0.6, 0.9], 100)
+    p, right = np.stack([c, 1 - c], 1), np.where(rng.random(100) < c, 0, 1)
+    curve = calibration.reliability(p, right)
+    for order in (np.argsort(right), rng.permutation(100)):
+        for name, values in calibration.reliability(p[order], right[order]).items():
+            np.testing.assert_allclose(values, curve[name], atol=1e-12)
+    drawn = [calibration.ece(p, np.where(rng.random(100) < c, 0, 1)) for _ in range(2000)]
+    assert calibration.chance_ece(p) == pytest.approx(np.mean(drawn), rel=0.05)
+
+
 def frame_of(z: np.ndarray, y: np.ndarray, split: str, fold: str = "1", run: int = 0) -> pd.DataFrame:
     classes = [f"c{k}" for k in range(z.shape[1])]
     p = softmax(z, axis=1)

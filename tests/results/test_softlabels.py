@@ -82,3 +82,14 @@ def test_one_annotator_against_the_label_and_two_against_each_other() -> None:
     assert found["annotators"] == pytest.approx(np.mean(pairs))
     assert found["head"] == pytest.approx((0.7 + 1 + 0.7 + 0.1) / 4)
     assert soft_labels.pairwise(np.zeros((0, 3)), np.zeros(0, dtype=np.int64)) is None
+
+
+def test_annotators_who_heard_no_class_count_neither_for_the_head_nor_for_people() -> None:
+    counts = np.array([[7, 3, 0], [6, 2, 0], [0, 3, 0], [0, 0, 10]])  # of ten each: two and seven heard something else
+    found = soft_labels.pairwise(np.round(counts / 10, 6), np.array([0, 0, 1, 1]))
+    each = [np.repeat(np.arange(3), row) for row in counts]
+    assert found is not None
+    assert found["head"] == pytest.approx(np.mean([np.mean(e == a) for e, a in zip(each, (0, 0, 1, 1), strict=True)]))
+    assert found["annotators"] == pytest.approx(
+        np.mean([np.mean([a == b for a, b in combinations(e, 2)]) for e in each])
+    )

@@ -8,6 +8,8 @@ it that a perfect order of the same answers would not have (Geifman, Uziel, El-Y
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.results.metrics.calibration import mean_of_ties
+
 Floats = NDArray[np.float64]
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -24,9 +26,7 @@ def risk_curve(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
     [0.0, 0.5, 0.333]
     """
     order = np.argsort(-confidence, kind="stable")
-    wrong = (~right[order]).astype(np.float64)
-    _, group = np.unique(-confidence[order], return_inverse=True)
-    wrong = (np.bincount(group, wrong) / np.bincount(group))[group]
+    wrong = mean_of_ties(confidence, (~right).astype(np.float64))[order]
     return np.asarray(np.cumsum(wrong) / np.arange(1, len(wrong) + 1))
 
 

@@ -7,7 +7,8 @@ probabilities as their logarithms: they differ from the head's by one number per
   changes no prediction. T minimises the negative log-likelihood, which is convex in 1 / T.
 - ECE: mean gap between confidence (the largest probability) and accuracy, over bins (Naeini, Cooper, Hauskrecht: AAAI 2015).
   Bins hold equally many utterances, not equal widths: with those most utterances fall into the last (Nixon et al.: Measuring
-  Calibration in Deep Learning, CVPR workshops 2019; Nguyen & O'Connor, EMNLP 2015).
+  Calibration in Deep Learning, CVPR workshops 2019; Nguyen & O'Connor, EMNLP 2015). Utterances of equal confidence are in no
+  order: each counts as right as they are on average.
 - Brier: Brier, Monthly Weather Review 1950, the sum over classes: 0 to 2.
 """
 
@@ -102,14 +103,24 @@ def brier(probabilities: Floats, labels: Ints) -> float:
     return float(((probabilities - aim) ** 2).sum(axis=1).mean())
 
 
+def mean_of_ties(predicted: Floats, true: Floats) -> Floats:
+    """The truth of each utterance; of those with equal predictions their mean, so that no order among them counts, `(n,)`.
+
+    >>> mean_of_ties(np.array([0.9, 0.8, 0.8]), np.array([1.0, 1.0, 0.0])).tolist()
+    [1.0, 0.5, 0.5]
+    """
+    _, group, number = np.unique(predicted, return_inverse=True, return_counts=True)
+    return np.asarray((np.bincount(group, true) / number)[group])
+
+
 def binned(predicted: Floats, true: Floats, bins: int) -> Floats:
-    """Utterances in the order of the prediction, in bins of equally many (they differ by one at most).
+    """Utterances in the order of the prediction, in bins of equally many (they differ by one at most); ties as `mean_of_ties`.
 
     Returns:
         The mean prediction, the mean truth and the number of each bin, `(3, min(bins, n))`.
     """
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
-    means = [[values[p].mean() for p in parts] for values in (predicted, true)]
+    means = [[values[p].mean() for p in parts] for values in (predicted, mean_of_ties(predicted, true))]
     return np.array([*means, [float(len(p)) for p in parts]])
 
 
@@ -144,11 +155,16 @@ def chance_ece(probabilities: Floats) -> float:
     """The expected ECE of a perfectly calibrated head with these confidences: above 0, as utterances are few.
 
     Each answer is then right with the probability c that it says; the gap of a bin of m is about normal with the variance
-    sum c (1 - c) / m^2, and its mean is the root of that times sqrt(2 / pi).
+    sum c (1 - c) / m^2, and its mean is the root of that times sqrt(2 / pi). Of t answers with equal confidence each counts as
+    their mean (`mean_of_ties`): those b of them that are in the bin add b c (1 - c) b / t to the sum.
     """
     confidence = np.sort(probabilities.max(axis=1))
-    parts = np.array_split(confidence, min(BINS, len(confidence)))
-    spread = sum(float(np.sqrt((c * (1 - c)).sum())) for c in parts)
+    _, group, number = np.unique(confidence, return_inverse=True, return_counts=True)
+    spread = 0.0
+    for part in np.array_split(np.arange(len(confidence)), min(BINS, len(confidence))):
+        c, ties = confidence[part], group[part]
+        share = np.bincount(ties - ties[0])[ties - ties[0]] / number[ties]
+        spread += float(np.sqrt((c * (1 - c) * share).sum()))
     return float(np.sqrt(2 / np.pi) * spread / len(confidence))
 
 

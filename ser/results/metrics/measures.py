@@ -26,6 +26,7 @@ from ser.results.records.numbers import METRICS, OF_DIMENSIONS, OF_LABELS, OF_VO
 Floats = NDArray[np.float64]
 RATED_AS, VALUE = "r_", "v_"  # of dimensions beside classes: what was rated, and what was predicted
 FLOOR = 1e-12  # of a predicted share: the divergence of one that is 0 would be infinite
+ABOVE = 1e-5  # by which a share must be above 1 / K: a table has six digits, of 1 / 6 for instance 0.166667
 
 
 def tally(shape: tuple[int, ...], *indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -165,7 +166,7 @@ class Votes(Measure):
 
     Rows 0 to K - 1 are confusion counts; row K has n and the sums of KL(q || p) in nats, of the Jensen-Shannon divergence to
     the base 2 and of the cosine; the last three rows are true positives, false positives and false negatives of each class
-    where votes and probabilities above 1 / K count as present.
+    where votes and probabilities above 1 / K (by `ABOVE` at least) count as present: a share of just 1 / K does not.
     """
 
     kind = "votes"
@@ -179,7 +180,7 @@ class Votes(Measure):
         q, p = columns(frame, "q_", outputs), columns(frame, "p_", outputs)
         own = np.zeros((len(q), 4, max(k, 4)))
         own[:, 0, :4] = np.stack([np.ones(len(q)), kl(q, p), js(q, p), cosine(q, p)], axis=1)
-        own[:, 1:, :k] = _answers(q > 1 / k, p > 1 / k)[..., :3].transpose(0, 2, 1)
+        own[:, 1:, :k] = _answers(q > 1 / k + ABOVE, p > 1 / k + ABOVE)[..., :3].transpose(0, 2, 1)
         sums = np.zeros((*shape, k + 4, max(k, 4)))
         sums[..., :k, :k] = counts
         sums[..., k:, :] = _summed(own, shape, indices)

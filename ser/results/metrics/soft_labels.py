@@ -87,7 +87,10 @@ def distances(probabilities: Floats, shares: Floats, complete: NDArray[np.bool_]
 
 
 def human(shares: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
-    """Expected accuracy of one annotator against the label: `WA` over utterances, `UA` the mean over classes of that."""
+    """Expected accuracy of one annotator against the label: `WA` over utterances, `UA` the mean over classes of that.
+
+    An annotator who heard none of the classes is wrong.
+    """
     right = shares[np.arange(len(labels)), labels]
     own = [right[labels == k] for k in np.unique(labels)]
     hits, support = (np.array([f(r) for r in own], dtype=np.float64) for f in (np.sum, len))
@@ -97,8 +100,13 @@ def human(shares: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
 def pairwise(shares: Floats, predicted: NDArray[np.int64]) -> dict[str, float] | None:
     """The share of cases in which the head names what an annotator heard, and in which two annotators name the same.
 
-    These are of utterances with the votes of all annotators, two or more; the numbers of votes are the smallest that make the
-    shares (`ser.audit.agreement.vote_counts`). None without such utterances.
+    Annotators who heard none of the classes are left out of both, as the head cannot name what they heard. The shares are means
+    over the utterances for whose classes there are two votes or more; the numbers of votes are inferred from the shares
+    (`ser.audit.agreement.vote_counts`). None without such utterances.
+
+    Args:
+        shares: as the table has them, of utterances with the votes of all annotators, `(n, K)`.
+        predicted: the head's answers, `(n,)`.
     """
     counts = vote_counts(shares).astype(np.float64)
     total = counts.sum(axis=1)
@@ -107,5 +115,6 @@ def pairwise(shares: Floats, predicted: NDArray[np.int64]) -> dict[str, float] |
         return None
     counts, total = counts[use], total[use]
     same = (counts * (counts - 1)).sum(axis=1) / (total * (total - 1))
-    head = shares[use][np.arange(int(use.sum())), predicted[use]]
+    of_classes = shares[use] / shares[use].sum(axis=1, keepdims=True)
+    head = of_classes[np.arange(len(of_classes)), predicted[use]]
     return {"head": float(head.mean()), "annotators": float(same.mean())}

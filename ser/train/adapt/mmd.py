@@ -3,7 +3,8 @@
 Gretton et al., "A kernel two-sample test", JMLR 2012; as a loss in deep networks: Long et al., "Learning transferable features
 with deep adaptation networks", ICML 2015. Embeddings `(runs, batch, E)`. The loss is the biased estimate (Gretton, equation 5)
 with the mean of the kernels exp(-|x - y|^2 / (2 s^2)), s^2 = 1/4, 1/2, 1, 2, 4 times the median of |x - y|^2 over all pairs of
-both corpora (median heuristic; no gradient goes through it). lambda multiplies the loss.
+both corpora (median heuristic; of an even number of pairs the lower middle one; no gradient goes through it). lambda multiplies
+the loss.
 
 Differences: Long et al. compare several layers, learn the kernels' weights, and estimate in linear time. `coral` compares
 covariances only; `dann` and `cdan` learn the comparison.
@@ -63,6 +64,6 @@ def squared_distances(z: Tensor) -> Tensor:
 
 
 def median(z: Tensor) -> Tensor:
-    """Of |z_i - z_j|^2 over pairs i < j, `(runs,)`."""
+    """Of |z_i - z_j|^2 over pairs i < j, `(runs,)`; of an even number of pairs the lower middle one."""
     rows, columns = torch.triu_indices(z.shape[1], z.shape[1], 1, device=z.device)
     return squared_distances(z)[:, rows, columns].median(1).values.clamp_min(SMALLEST)

@@ -23,7 +23,7 @@ from ser.predict.predictions import beyond_note, scales_note
 from ser.results.blocks import Table
 from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results, list_table
-from ser.results.metrics.measures import MEASURES, js, kl, measure_of
+from ser.results.metrics.measures import MEASURES, js, kl, measure_of, run_scores
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.compose import compose, text_of
 from ser.results.report.summary import summary_sections
@@ -676,3 +676,25 @@ def test_divergences_are_those_derived_by_hand() -> None:
     # JS to the base 2: (log2(1 / 0.75) + 0.5 log2(0.5 / 0.75) + 0.5 log2(0.5 / 0.25)) / 2
     assert js(q, p)[0] == pytest.approx((np.log2(4 / 3) + 0.5 * np.log2(2 / 3) + 0.5) / 2)
     assert js(q, q)[0] == pytest.approx(0)
+
+
+def test_a_share_of_just_one_in_k_is_not_above_it() -> None:
+    """2 / 3 is f1_score(average="macro") of scikit-learn 1.9.1 on exact fractions; a table's 0.166667 is above 1 / 6."""
+    k, counts = 6, np.array([[3, 1, 1, 1, 0, 0], [0, 2, 4, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 5, 1, 0, 0]])
+    p = np.array(
+        [
+            [0.5, 0.3, 0.05, 0.05, 0.05, 0.05],
+            [0.1, 0.5, 0.1, 0.1, 0.1, 0.1],
+            [1 / 6] * 6,
+            [0.3, 0.1, 0.3, 0.1, 0.1, 0.1],
+        ]
+    )
+    q = np.round(counts / 6, 6)
+    q /= q.sum(1, keepdims=True)
+    names = [str(c) for c in range(k)]
+    frame = pd.DataFrame(
+        {f"{prefix}_{c}": v[:, c] for prefix, v in (("q", q), ("p", p.astype(np.float32))) for c in range(k)}
+    )
+    frame = frame.assign(true=q.argmax(1).astype(str), predicted=p.argmax(1).astype(str))
+    # Present are 0; 1, 2; none; 2. Predicted are 0, 1; 1; none; 0, 2.
+    assert run_scores(frame, names)["F1_1K"] == pytest.approx(2 / 3)
