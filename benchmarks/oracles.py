@@ -4,6 +4,7 @@
         parameterized patsy pytorch-adapt pytorch-metric-learning statsmodels torchmetrics lightning-utilities
         uncertainty-calibration
     PYTHONPATH=/tmp/oracles python benchmarks/oracles.py                # prints the table of oracles.md
+    PYTHONPATH=/tmp/oracles python benchmarks/oracles.py loss F1        # the rows with these words
 
 None of these is needed by `ser` or its tests; audmetric and crepes come with the extra `dev`. What is not installed is
 named, and its rows are left out. Where a definition differs on some input, that input is left out of the pairs, and the
@@ -11,6 +12,7 @@ difference is said below the table. Rows beside "equation" are the formula term 
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -527,6 +529,26 @@ def _() -> Iterator[Pair]:
         yield cramers_v(table), math.sqrt(stats.chi2_contingency(table, correction=False)[0] / (table.sum() * 2))
 
 
+@check("labels saved", "numpy", "interp of the score in the logarithm of the amount")
+def _() -> Iterator[Pair]:
+    from ser.results.metrics.saved_labels import worth
+
+    for seed in range(20):
+        r = rng(seed)
+        amounts, scores = np.array([5, 10, 20, 50, 100.0]), np.sort(r.random(5))
+        score = r.uniform(scores[0], scores[-1])
+        yield worth(score, amounts.tolist(), scores.tolist())[0], np.exp(np.interp(score, scores, np.log(amounts)))
+
+
+@check("novel recordings beyond chance", "scipy", "binom.sf, at most 0.01")
+def _() -> Iterator[Pair]:
+    from ser.predict.predictions import is_beyond_chance
+
+    for novel, total in product(range(8), (1, 5, 20, 100, 300)):
+        if novel <= total:
+            yield is_beyond_chance(novel, total), novel > 0 and stats.binom.sf(novel - 1, total, 0.01) <= 0.01 + 1e-9
+
+
 @check("Shapley values of modalities", "equation", "mean over all orders of what a player adds")
 def _() -> Iterator[Pair]:
     for seed in range(10):
@@ -825,7 +847,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print("| number | beside | pairs | largest difference |\n| --- | --- | --- | --- |")
     missing = []
+    words = sys.argv[1:]
     for number, package, what, of in CHECKS:
+        if words and not any(word in number for word in words):
+            continue
         try:
             name = "equation" if package == "equation" else f"{package} {version(package)}"
             found = [np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)).max() for a, b in of()]

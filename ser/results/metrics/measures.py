@@ -89,7 +89,8 @@ class Dimensions(Measure):
     """Of each dimension n, and the sums of t, p, t^2, p^2 and t p: `(D, 6)`. Metrics are means over the dimensions.
 
     With population moments, CCC = 2 cov(t, p) / (var t + var p + (mean t - mean p)^2) and PCC = cov(t, p) / (sd t sd p), both
-    0 where one side does not vary and NaN of fewer than two utterances; RMSE = sqrt(mean (t - p)^2), on the ratings' scale.
+    0 where one side does not vary and NaN of fewer than two utterances; RMSE = sqrt(mean (t - p)^2), on the ratings' scale. As
+    they are made of sums, CCC and PCC are exact to about 1e-16 (mean / sd)^2.
     """
 
     kind = "dimensions"
