@@ -20,6 +20,7 @@ from ser.results.records.find import dataset_of
 from ser.workspace import writing
 
 FORMATS = (".png", ".svg", ".pdf")
+DPI = 150  # of pictures made of pixels
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK = "#111111"  # words on a light cell
 SYNTHETIC = "SYNTHETIC audio, no recording of people"
@@ -65,7 +66,7 @@ def save(figure: MatplotlibFigure, path: Path) -> None:
         mpl.rc_context({"svg.hashsalt": "ser", "svg.fonttype": "none", "pdf.fonttype": 42}),
         writing(path) as temporary,
     ):
-        figure.savefig(temporary, format=ending[1:], dpi=150, metadata=dates.get(ending, {}))
+        figure.savefig(temporary, format=ending[1:], dpi=DPI, metadata=dates.get(ending, {}))
 
 
 def as_vector(bar: Colorbar) -> None:
