@@ -272,11 +272,20 @@ def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `plugin`, the package of examples/plugin, and `site`, into which pip has installed it."""
     needs_installed("pip")
     needs_installed("setuptools")
-    root = tmp_path_factory.mktemp("example")
-    source = Path(__file__).parents[1] / "examples" / "plugin"
-    shutil.copytree(source, root / "plugin", ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(root / "site")]
-    subprocess.run([sys.executable, "-m", "pip", *install, str(root / "plugin")], check=True)
+    import fcntl
+
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "example"  # installed once for all workers
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "site").exists():
+            source = Path(__file__).parents[1] / "examples" / "plugin"
+            ignored = shutil.ignore_patterns("build", "*.egg-info")
+            shutil.copytree(source, root / "plugin", ignore=ignored, dirs_exist_ok=True)
+            install = "-m pip install -q --no-deps --no-build-isolation --no-index --target".split()
+            subprocess.run([sys.executable, *install, str(root / "part"), str(root / "plugin")], check=True)
+            (root / "part").rename(root / "site")
     return root
 
 

@@ -588,7 +588,7 @@ def interrupted(work: Path, words: Sequence[str], pattern: str) -> None:
     )
     until = time.monotonic() + 240  # of a loaded machine
     while not list(work.glob(pattern)) and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.002)
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 130, err
