@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code: 0 done, 1 could not be done, 2 wrong usage, 3 some items failed, 128 + n ended by signal n.
+        The exit code: 0 done, 1 could not be done, 2 wrong usage (see `ser.errors`), 3 some items
+            failed, 128 + n ended by signal n.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         if line is None or "--verbose" in arguments:
             raise
         click.echo(f"ser: {line}", err=True)
-        return 1
+        return error.exit_code if isinstance(error, SerError) else 1
 
 
 def _line(error: Exception) -> str | None:

@@ -1,10 +1,12 @@
 """Errors that say what was expected, what was found and what to do about it.
 
-Every error that a user can cause or meet is a `SerError`. The command line prints it as one line and ends with
-exit code 1; anything else that escapes is a defect of the program.
+Every error that a user can cause or meet is a `SerError`. The command line prints it as one line and ends with its
+exit code: 2 where what was asked does not fit (`ConfigError`), 1 where it fits and cannot be done; anything else that
+escapes is a defect of the program.
 """
 
 import re
+from typing import ClassVar
 
 
 class SerError(Exception):
@@ -17,7 +19,12 @@ class SerError(Exception):
         action: the remedy.
         option: the option that means nothing here, by its name in Python, where leaving it out is the remedy; one of the
             head's as `head_options.NAME`. The command line leaves it out where it was not typed.
+
+    Attributes:
+        exit_code: that of the command line.
     """
+
+    exit_code: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -67,7 +74,16 @@ class PartDone(Exception):
 
 
 class ConfigError(SerError):
-    """An option, a name or a configuration that does not fit."""
+    """What was asked does not fit: an option, a value, a name or a configuration; wrong usage."""
+
+    exit_code = 2
+
+
+class UnusableError(ConfigError):
+    """What was named is there and cannot be used: a file that is damaged, of another kind or version or may not be read, or a
+    server that does not answer."""
+
+    exit_code = 1
 
 
 class NoResult(ConfigError):
@@ -76,6 +92,12 @@ class NoResult(ConfigError):
 
 class CorpusError(SerError):
     """A corpus folder, a table, a label scheme or a protocol that does not fit."""
+
+
+class NoCorpus(CorpusError):
+    """There is no such table, corpus folder or file."""
+
+    exit_code = 2
 
 
 class AudioError(SerError):

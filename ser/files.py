@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 
 JsonObject = dict[str, Any]  # whose keys are not ours to name
 MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
@@ -54,6 +54,26 @@ def sha256_of(path: Path | str) -> "hashlib._Hash":
     return digest
 
 
+def why(error: BaseException) -> str:
+    """The reason that an error gives for a file that cannot be read, without the file's name.
+
+    >>> why(PermissionError(13, "Permission denied", "a.csv")), why(ValueError("embedded null byte")), why(MemoryError())
+    ('Permission denied', 'embedded null byte', 'MemoryError')
+    """
+    said = error.strerror if isinstance(error, OSError) else ""
+    return said or str(error) or type(error).__name__
+
+
+def unreadable(what: str, error: OSError | ValueError, action: str | None = None) -> ConfigError:
+    """The error of a file that a user named and that cannot be read; that there is none is wrong usage.
+
+    Args:
+        what: the kind of file, and its path.
+    """
+    missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return (ConfigError if missing else UnusableError)(f"cannot read {what}", found=why(error), action=action)
+
+
 def kind_of(path: Path | str) -> str:
     """Words for what there is at a path, links followed: `a folder`, `a file`, `a named pipe` ...; `nothing`."""
     try:
@@ -61,7 +81,7 @@ def kind_of(path: Path | str) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return "nothing"
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL
-        return str(error.strerror if isinstance(error, OSError) else error)
+        return why(error)
     if stat.S_ISDIR(state.st_mode):
         return "a folder"
     return "a file" if stat.S_ISREG(state.st_mode) else _odd(state)

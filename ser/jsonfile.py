@@ -15,12 +15,13 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from ser.errors import ConfigError, TrainingError
-from ser.files import open_regular, refuse_deep
+from ser.errors import ConfigError, TrainingError, UnusableError
+from ser.files import open_regular, refuse_deep, unreadable
 from ser.workspace import writing
 
 WIDTH = 110
 LARGEST = 256 * 2**20  # bytes; a summary of a thousand runs on fifty folds has a twentieth of it
+AGAIN = "Copy it again from where it came, or write it again with the command that made it."
 
 Word = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -194,10 +195,9 @@ def read_limited(path: Path, what: str) -> bytes:
             size = os.fstat(file.fileno()).st_size  # `read` makes room for as much as it may read
             content = file.read(min(size, LARGEST) + 1)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(f"cannot read the {what} {path}", found=reason) from None
+        raise unreadable(f"the {what} {path}", error) from None
     if len(content) > LARGEST:
-        raise ConfigError(f"cannot read the {what} {path}", expected=f"{LARGEST >> 20} MiB at most")
+        raise UnusableError(f"cannot read the {what} {path}", expected=f"{LARGEST >> 20} MiB at most")
     return content
 
 
@@ -213,7 +213,7 @@ def decode(content: bytes, model: type[AnyModel], name: object) -> AnyModel:
             return msgspec.json.decode(content, type=model)
         except msgspec.ValidationError as error:
             document = msgspec.json.decode(content)  # what follows the misfit may not be JSON
-            raise _misfit(name, model, error, document) from None
+            raise _misfit(name, model, error, document, AGAIN) from None
     except (ValueError, RecursionError) as error:  # DecodeError and UnicodeDecodeError are ValueErrors
         raise _no_json(name, error) from None
 
@@ -231,22 +231,26 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _no_json(path, error) from None
     if not isinstance(found, dict):
-        raise ConfigError(f"{path} is not a {what}", expected="a JSON object", found=f"a {type(found).__name__}")
+        raise UnusableError(f"{path} is not a {what}", expected="a JSON object", found=f"a {type(found).__name__}")
     return found
 
 
 def _no_json(name: object, error: Exception) -> ConfigError:
-    return ConfigError(f"{name} is not JSON: it is damaged or cut short", found=error)
+    return UnusableError(f"{name} is not JSON: it is damaged or cut short", found=error, action=AGAIN)
 
 
-def _misfit(name: object, model: type[Struct], error: msgspec.ValidationError, document: Any) -> ConfigError:
+def _misfit(
+    name: object, model: type[Struct], error: msgspec.ValidationError, document: Any, action: str | None = None
+) -> ConfigError:
     fault, _, place = str(error).replace("`", "").partition(" - at ")
     if not isinstance(document, dict):
-        return ConfigError(f"{name} is not a record", expected="a JSON object", found=f"a {type(document).__name__}")
+        return UnusableError(f"{name} is not a record", expected="a JSON object", found=f"a {type(document).__name__}")
     fault = fault if len(fault) <= 200 else fault[:200] + "..."
     value = _scalar_at(document, place)
     kind = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__).lower()
-    return ConfigError(f"{name} is not a valid record ({kind})", found=f"{place or '$'}: {fault}{value}")
+    return UnusableError(
+        f"{name} is not a valid record ({kind})", found=f"{place or '$'}: {fault}{value}", action=action
+    )
 
 
 def _scalar_at(document: Any, place: str) -> str:

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, TypedDict, TypeVar
 
 from ser.errors import ConfigError
+from ser.files import why
 
 # References with `;` between them, each with `#` and the SHA-256 of its source once it is loaded.
 VARIABLE = "SER_PARTS"
@@ -304,7 +305,7 @@ def _module_of(file: Path, shown: str) -> tuple[ModuleType, str]:
     try:
         file.open("rb").close()
     except OSError as error:
-        raise ConfigError(f"{shown}: cannot read {file}", found=error.strerror, action="Check the path.") from None
+        raise ConfigError(f"{shown}: cannot read {file}", found=why(error), action="Check the path.") from None
     try:
         return _of_file(file)
     except Exception as error:

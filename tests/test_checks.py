@@ -168,7 +168,7 @@ def test_the_command_says_each_promise_in_a_line(capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     assert "broken  a run's loss does not depend on the other runs: " in out
     assert "loss ./bad_loss.py: promises that are broken: 1" in err
-    assert main(["check", "head", "liner"]) == 1
+    assert main(["check", "head", "liner"]) == 2
     assert "Did you mean 'linear'" in capsys.readouterr().err
 
 

@@ -1,6 +1,8 @@
 """The command line: exit codes, configuration files, errors that name things, and nothing heavy at the start."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import ser
-from ser import registry
+from ser import errors, registry
 from ser.cli import COMMANDS, cli, main
 from ser.commands._types import Folder
 from ser.errors import ConfigError
@@ -37,7 +39,7 @@ def test_an_option_of_one_value_is_given_once(tmp_path: Path, capsys: pytest.Cap
     assert "'--head': given 2 times; expected once" in capsys.readouterr().err
     assert main([*words, "--audio", "a", "--audio", "b"]) == 2
     assert "'--audio': given 2 times; expected once; give its values once, with commas" in capsys.readouterr().err
-    assert main([*words, "--quiet", "--quiet", "--grid", "lr=1e-3,1e-4", "--grid", "epochs=1,2"]) == 1
+    assert main([*words, "--quiet", "--quiet", "--grid", "lr=1e-3,1e-4", "--grid", "epochs=1,2"]) == 2
     assert "there is no table" in capsys.readouterr().err
 
 
@@ -105,11 +107,32 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert "Error:" in capsys.readouterr().err
 
 
-def test_what_cannot_be_done_is_1_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["results", "show", "x", "--workspace", str(tmp_path)]) == 1
-    message = capsys.readouterr().err
-    assert message.startswith("ser: there are no results in")
-    assert len(message.splitlines()) == 1
+def test_what_is_not_there_is_2_and_what_cannot_be_used_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "x.json").write_text("{")
+    (tmp_path / "x.safetensors").write_bytes(b"x" * 100)
+    (tmp_path / "x.csv").write_text("emotion\njoy\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for code, words in (
+        (1, ["results", "show", "x"]),
+        (2, ["results", "show", "y"]),
+        (1, ["predict", "a.wav", "--model", str(tmp_path / "x.safetensors")]),
+        (2, ["predict", "a.wav", "--model", str(tmp_path / "y.safetensors")]),
+        (2, ["predict", "a.wav", "--model", "y", "--hop", "1"]),
+        (1, ["metadata", "--dataset", "d", "--from", str(tmp_path / "x.csv")]),
+        (1, ["metadata", "--dataset", "d", "--from", str(tmp_path / "pipe.csv"), "--format", "csv"]),
+        (2, ["metadata", "--dataset", "d", "--from", str(tmp_path / "y.csv")]),
+        (2, ["metadata", "--dataset", "d", "--root", str(tmp_path / "y")]),
+        (2, ["audit", "--dataset", "y"]),
+        (2, ["fit", "--dataset", "y"]),
+        (2, ["fit", "--dataset", "y", "--save", "--grid", "lr=1,2"]),
+    ):
+        assert main([*words, "--workspace", str(tmp_path)]) == code, words
+        message = capsys.readouterr().err
+        assert message.startswith("ser: ")
+        assert len(message.splitlines()) == 1
 
 
 def test_verbose_has_the_traceback(tmp_path: Path) -> None:
@@ -201,7 +224,7 @@ def test_a_wrong_configuration_names_its_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: list[str]
 ) -> None:
     (tmp_path / "ser.yaml").write_text(content)
-    assert main(["results", "list", "--workspace", str(tmp_path)]) == 1
+    assert main(["results", "list", "--workspace", str(tmp_path)]) == 2
     message = capsys.readouterr().err
     assert "ser.yaml" in message
     for word in words:
@@ -215,7 +238,7 @@ def test_a_wrong_value_in_the_configuration_is_wrong_usage(tmp_path: Path, capsy
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["results", "list", "--config", str(tmp_path / "no.yaml")]) == 1
+    assert main(["results", "list", "--config", str(tmp_path / "no.yaml")]) == 2
     assert "no.yaml" in capsys.readouterr().err
 
 
@@ -248,7 +271,7 @@ def test_plugins_are_listed_with_what_they_are(command: str, package: str, capsy
 def test_advice_names_options_that_the_command_has(
     tmp_path: Path, arguments: list[str], advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "--workspace", str(tmp_path)]) == 1
+    assert main([*arguments, "--workspace", str(tmp_path)]) in (1, 2)
     assert advice in capsys.readouterr().err
 
 
@@ -257,11 +280,82 @@ def test_the_package_runs_as_a_module() -> None:
     assert ser.__version__ in done.stdout
 
 
-def _folder_options(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], str]]:
+def _options(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
+    """The options and arguments of a command, or of all commands of a group, with the words that call it."""
     for name, inner in (command.commands if isinstance(command, click.Group) else {}).items():
-        yield from _folder_options(inner, *words, name)
+        yield from _options(inner, *words, name)
     if not isinstance(command, click.Group):
-        yield from ((words, p.opts[0]) for p in command.params if isinstance(p.type, Folder))
+        yield from ((words, parameter) for parameter in command.params)
+
+
+def options_of_all() -> list[tuple[tuple[str, ...], click.Parameter]]:
+    return [
+        found for name in registry.names(COMMANDS) for found in _options(registry.load(COMMANDS, name).command, name)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fit", "--dataset", "d", "--device", "tpu"], "ser: --device 'tpu'; expected auto, cpu, cuda"),
+        (["fewshot", "--target", "d", "--percentages", "0"], "ser: --percentages [0.0]; expected numbers above 0"),
+        (["fewshot", "--target", "d", "--shots", "0"], "ser: --shots [0]; expected whole numbers, 1 or more"),
+    ],
+)
+def test_an_option_is_named_as_it_is_typed(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--workspace", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_no_help_has_words_of_a_programming_language(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in {words for words, _ in options_of_all()}:
+        assert main([*words, "--help"]) == 0
+        assert not re.search(r"%[YmdHMS]|FLOAT|INTEGER|\bstr\b|RANGE", capsys.readouterr().out), words
+
+
+@pytest.mark.parametrize("words", sorted({words for words, _ in options_of_all()}), ids=" ".join)
+def test_wrong_usage_of_any_command_is_2(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = ["--workspace", str(tmp_path / "w")]
+    (tmp_path / "w").mkdir()
+    assert main([*words, "--no-such-option", *space]) == 2
+    assert main([*words, *space, "--config", str(tmp_path / "none.yaml")]) == 2
+    for content in ("no-such-command: {}", "[", "{a: 1, a: 2}"):
+        (tmp_path / "w" / "ser.yaml").write_text(content)
+        assert main([*words, *space]) == 2, content
+        assert "ser.yaml" in capsys.readouterr().err
+
+
+def test_the_exit_code_follows_from_what_is_wrong() -> None:
+    """An error that names an option is wrong usage, 2; one of a file that cannot be read, or is damaged, is not."""
+    found = []
+    for path in Path(ser.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            kind = getattr(errors, getattr(getattr(node, "func", None), "id", ""), None)
+            if not (isinstance(node, ast.Call) and isinstance(kind, type) and node.args):
+                continue
+            said = node.args[0]
+            parts = said.values if isinstance(said, ast.JoinedStr) else [said]
+            text = "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
+            wrong = text.startswith("--")
+            if wrong or re.search(r"^cannot read|is damaged|is not JSON|is cut short|another version", text):
+                found.append(text)
+                assert kind.exit_code == (2 if wrong else 1), f"{path}, line {node.lineno}: {text}"
+    assert len([text for text in found if text.startswith("--")]) > 100
+    assert len([text for text in found if not text.startswith("--")]) > 20
+
+
+def test_no_command_starts_a_million_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [words for words, parameter in options_of_all() if "--jobs" in parameter.opts]
+    assert {words[0] for words in found} >= {"audit", "extract", "fit", "evaluate", "results", "demo", "benchmark"}
+    for words in found:
+        assert main([*words, "--jobs", "1000000"]) == 2
+        assert "'--jobs': 1000000 is too many for" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"--jobs 1000000 is too many for \d+ cores; expected \d+ at most"):
+        ser.fit("d", jobs=1_000_000)
 
 
 def test_every_option_that_takes_a_folder_names_what_is_there_instead(
@@ -270,8 +364,7 @@ def test_every_option_that_takes_a_folder_names_what_is_there_instead(
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "file").write_text("x")
-    commands = {name: registry.load(COMMANDS, name).command for name in registry.names(COMMANDS)}
-    options = [found for name, command in commands.items() for found in _folder_options(command, name)]
+    options = [(words, p.opts[0]) for words, p in options_of_all() if isinstance(p.type, Folder)]
     assert {"--weights", "--root", "--workspace", "--noise-folder", "--output"} <= {option for _, option in options}
     found = {"pipe": "a named pipe", "loop": "Too many levels of symbolic links", "file": "a file"}
     for words, option in options:
@@ -344,6 +437,15 @@ def test_an_empty_value_is_never_the_current_folder_or_the_default(
         (["results", "plot", "m", "--kind", ","], "',' lists nothing; expected one value or several"),
         (["predict", "a.wav", "--model", "m", "--window", "inf"], "'inf' is not a finite number"),
         (["extract", "--dataset", "d", "--jobs", "9" * 20], "is too large; expected 2147483647 at most"),
+        (
+            ["fewshot", "--percentages", "10,x"],
+            "'x' is not a number; expected one, or several with commas between them",
+        ),
+        (["fewshot", "--shots", "1.5"], "'1.5' is not a whole number; expected one, or several"),
+        (["fewshot", "--tune-epochs", "x"], "'x' is not a valid whole number"),
+        (["predict", "a.wav", "--model", "m", "--speakers", "x"], "'x' is not a valid whole number"),
+        (["evaluate", "--model", "m", "--conformal", "x"], "'x' is not a valid number"),
+        (["results", "list", "--since", "1.3.2026"], "'1.3.2026' is not a date; expected a day as 2026-11-30"),
     ],
 )
 def test_lists_of_nothing_and_infinite_numbers_are_wrong_usage(

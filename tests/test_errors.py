@@ -54,7 +54,7 @@ class Said:
     @property
     def message(self) -> str:
         """The one line of a command that could not do its work."""
-        assert self.code == 1
+        assert self.code in (1, 2)
         (line,) = [line for line in self.err if line.startswith("ser: ")]
         assert line == self.err[-1]
         return line
@@ -166,6 +166,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "web page": (
         lambda p: p.write_text("<!DOCTYPE html>\n<html><body>Log in</body></html>"),
         ["a page of HTML", "download the file again"],
+    ),
+    "text": (
+        lambda p: p.write_text("404: not found \u00e9\n" * 40),
+        ["is a text file, not audio", "expected audio", "found '404: not found", "Download or copy"],
     ),
     "missing": (Path.unlink, ["is not there", "where the table says"]),
 }

@@ -166,7 +166,7 @@ def test_a_saved_head_never_imports_what_it_names(maker: Maker, here: Path, caps
     os.environ[outside.VARIABLE] = ""
     forget_parts()
     capsys.readouterr()
-    assert main(evaluate) == 1
+    assert main(evaluate) == 2
     said = capsys.readouterr().err
     assert "needs head my_head:Mine, which is from outside of ser; expected my_head.py, SHA-256" in said
     assert "--part FOLDER/my_head.py:Mine" in said
@@ -202,7 +202,7 @@ def test_all_parts_that_are_missing_are_said_at_once_with_what_brings_them(
     of_parts: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     predict = ["predict", "angry-anna.wav", "--model", str(of_parts), "--format", "jsonl"]
-    assert main(predict) == 1
+    assert main(predict) == 2
     said = capsys.readouterr().err
     assert "needs head my_head:Mine, loss my_loss:Mine, encoder my_encoder:Level, which are from outside of ser" in said
     for kind, text in (("head", HEAD), ("loss", LOSS), ("encoder", ENCODER)):
@@ -224,7 +224,7 @@ def test_a_graph_of_features_needs_the_encoder_alone(
     os.environ[outside.VARIABLE] = ""
     forget_parts()
     capsys.readouterr()
-    assert main(["predict", "angry-anna.wav", "--model", "m.onnx"]) == 1
+    assert main(["predict", "angry-anna.wav", "--model", "m.onnx"]) == 2
     assert "m.onnx needs encoder my_encoder:Level, which is from outside of ser" in capsys.readouterr().err
     assert main(["predict", "angry-anna.wav", "--model", "m.onnx", "--part", "./my_encoder.py:Level"]) == 0
 
@@ -275,7 +275,7 @@ def test_a_part_may_have_the_name_of_a_plugin_of_another_kind(
     assert main(["results", "verify", record.stem, *workspace]) == 0
     assert main([*words, "mlp", "--part", "./mlp.py"]) == 0
     capsys.readouterr()
-    assert main([*words, "./mlp.py"]) == 1  # and not ser's own
+    assert main([*words, "./mlp.py"]) == 2  # and not ser's own
     assert "the name mlp is taken: ser has a head of this name" in capsys.readouterr().err
     (here / "fit.py").write_text("command = 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="the name fit is taken: ser has a command of this name"):
@@ -304,11 +304,11 @@ def test_a_study_has_a_schema_of_its_own(
     source = f"from ser.results.studies import StudyRecord\n\nclass Study(StudyRecord, kw_only=True):\n    {field}\n"
     (here / "my_study.py").write_text(source, encoding="utf-8")
     show = ["results", "show", found["experiment"], "--part", "./my_study.py", "--workspace", str(maker.space.root)]
-    assert main(show) == 1
+    assert main(show) == 2
     assert words in capsys.readouterr().err
     (here / "my_study.py").unlink()
     forget_parts()
-    assert main(show) == 1
+    assert main(show) == 2
     assert "part my_study: cannot read" in capsys.readouterr().err
 
 
@@ -429,7 +429,7 @@ def test_a_file_to_start_from_has_a_name_of_its_own(
     name: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {file: file.read_bytes() for file in here.iterdir()}
-    assert main(["new", "target" if name == "MyTarget" else "head", name]) == 1
+    assert main(["new", "target" if name == "MyTarget" else "head", name]) == 2
     assert words in capsys.readouterr().err
     assert {file: file.read_bytes() for file in here.iterdir()} == before
 

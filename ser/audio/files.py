@@ -1,10 +1,11 @@
 """Files that may hold audio: the known endings, and faults of a file that show before it is decoded."""
 
 import re
+from codecs import getincrementaldecoder
 from pathlib import Path
 
 from ser.errors import AudioError
-from ser.files import open_regular
+from ser.files import open_regular, why
 
 # The one list of endings that folders are searched for, in a corpus and by `ser predict`. libsndfile reads those of SOUND.
 SOUND = (
@@ -22,6 +23,7 @@ FAULTS = (
 )  # fmt: skip
 AGAIN = "Download or copy the file again."
 LFS_POINTER = b"version https://git-lfs"
+SIGNS = (b"NIST_1A", b"#!AMR", b"RIFF", b"FORM", b"fLaC", b"OggS", b"ID3")  # of audio, before anything that is not text
 _WEB_PAGE = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
@@ -32,7 +34,7 @@ def refuse_other_files(path: Path) -> None:
 
     Raises:
         AudioError: it is not there, may not be read, is not a regular file (a folder, a named pipe, a device), is empty,
-            a Git LFS pointer, or a page of HTML.
+            a Git LFS pointer, a page of HTML, or a text.
     """
     try:
         with open_regular(path) as file:
@@ -46,8 +48,7 @@ def refuse_other_files(path: Path) -> None:
             f"{path} may not be read", action="Give yourself permission: chmod u+r FILE.", fault="unreadable"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise AudioError(f"cannot read {path}", found=why, fault="irregular") from None
+        raise AudioError(f"cannot read {path}", found=why(error), fault="irregular") from None
     if not head:
         raise AudioError(f"{path} is empty", expected="audio", found="0 bytes", action=AGAIN, fault="empty")
     if head.startswith(LFS_POINTER):
@@ -63,3 +64,19 @@ def refuse_other_files(path: Path) -> None:
             action="The download gave a web page (a login or an error): download the file again.",
             fault="web-page",
         )
+    if path.suffix.lower() not in CONTAINERS and not head.startswith(SIGNS) and _is_text(head):
+        raise AudioError(
+            f"{path} is a text file, not audio",
+            expected="audio",
+            found=repr(head[:40].decode(errors="ignore")),
+            action=AGAIN,
+        )
+
+
+def _is_text(head: bytes) -> bool:
+    """True for the beginning of a text in UTF-8: without control characters, which all kinds of audio have early."""
+    try:
+        text = getincrementaldecoder("utf-8-sig")().decode(head)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char in "\t\n\r\f" for char in text)

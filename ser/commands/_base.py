@@ -86,6 +86,7 @@ class Command(click.Command):
                 except SerError as error:
                     if "learns" in options:  # `--target` is a corpus there
                         error.name_option("--target", "--learns")
+                    _name_as_typed(error, self.params)
                     if not leave_out(click.get_current_context(), options, error.option):
                         raise
                     session.warn(f"{error.option} of the configuration file is left out: {error.problem}")
@@ -120,6 +121,14 @@ class Command(click.Command):
             return
         action = "; give its values once, with commas between them" if isinstance(parameter.type, Items) else ""
         raise click.BadParameter(f"given {times} times; expected once{action}", ctx, parameter)
+
+
+def _name_as_typed(error: SerError, parameters: list[click.Parameter]) -> None:
+    """Name an option that an error calls by its name in Python, `folds = 1`, as it is typed: `--folds 1`."""
+    name, equals, rest = error.problem.partition(" = ")
+    flag = next((max(p.opts, key=len) for p in parameters if p.name == name and p.opts[0].startswith("-")), "")
+    if equals and flag:
+        error.problem = f"{flag} {rest}"
 
 
 def _common_options() -> list[click.Parameter]:

@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Number, Plugin, Whole
+from ser.commands._types import Items, Jobs, Number, Plugin, Whole
 from ser.errors import ConfigError
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -162,6 +162,8 @@ def _type(field: Field[Any]) -> Any:
     least, above, below = (field.metadata[bound] for bound in ("least", "above", "below"))
     if field.name == "loss":
         return Losses()
+    if field.name == "jobs":
+        return Jobs()
     if tuple[str, ...] in kinds:
         return Items()
     if field.metadata["choices"]:
@@ -171,7 +173,7 @@ def _type(field: Field[Any]) -> Any:
     if float in kinds:
         return Number(least if above is None else above, below, min_open=above is not None, max_open=True)
     if int in kinds or field.name == "folds":
-        return click.INT if least is None else Whole(least, largest=2**63 - 1 if "seed" in field.name else 2**31 - 1)
+        return Whole(least, largest=2**63 - 1 if "seed" in field.name or least is None else 2**31 - 1)
     return click.STRING
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,6 +17,7 @@ class Items(click.ParamType):  # type: ignore[type-arg]
     """A comma-separated list: `10,20,50` -> `[10.0, 20.0, 50.0]`."""
 
     name = "list"
+    WORDS: ClassVar[dict[Any, str]] = {float: "a number", int: "a whole number"}
 
     def __init__(self, kind: Callable[[str], Any] = str) -> None:
         self.kind = kind
@@ -24,13 +25,17 @@ class Items(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
         if isinstance(value, list):
             return value
-        try:
-            found = [self.kind(v.strip()) for v in str(value).split(",") if v.strip()]
-        except ValueError:
-            self.fail(f"{value!r} is not a comma-separated list of {self.kind.__name__} values", param, ctx)
+        found = [self._one(word.strip(), param, ctx) for word in str(value).split(",") if word.strip()]
         if not found and value:  # "" is the default of some
             self.fail(f"{value!r} lists nothing; expected one value or several with commas between them", param, ctx)
         return found
+
+    def _one(self, word: str, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self.kind(word)
+        except ValueError:
+            kind = self.WORDS.get(self.kind, self.kind.__name__)
+            self.fail(f"{word!r} is not {kind}; expected one, or several with commas between them", param, ctx)
 
 
 class Pairs(Items):
@@ -107,6 +112,40 @@ class Whole(click.IntRange):
         if found > self.largest:
             self.fail(f"{value} is too large; expected {self.largest} at most", param, ctx)
         return found
+
+
+class Jobs(Whole):
+    """A number of workers, no more than a machine has a use for."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ser.workers.engine import check_jobs
+
+        found = super().convert(value, param, ctx)
+        try:
+            check_jobs(found)
+        except ConfigError as error:
+            self.fail(error.line().removeprefix("--jobs "), param, ctx)
+        return found
+
+
+class Day(click.DateTime):
+    """A day, or a time of it."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                f"{value!r} is not a date; expected a day as 2026-11-30, or a time as 2026-11-30T18:00:00", param, ctx
+            )
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "DATE"
 
 
 class Number(click.FloatRange):

@@ -7,7 +7,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import PROTOCOL, fold_options, options_of
-from ser.commands._types import Folder, Number, Whole
+from ser.commands._types import Folder, Jobs, Number
 
 
 @click.command("audit", cls=Command)
@@ -27,7 +27,7 @@ from ser.commands._types import Folder, Number, Whole
     help="Seconds; longer utterances are a finding.",
 )
 @click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
-@click.option("--jobs", type=Whole(min=1), help="Worker processes.  [default: one for each core]")
+@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
 @click.option(
     "--write-folds",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -4,7 +4,7 @@ import click
 
 from ser import checks
 from ser.commands._base import Command, Session
-from ser.errors import ConfigError
+from ser.errors import UnusableError
 
 
 @click.command("check", cls=Command)
@@ -21,6 +21,6 @@ def command(session: Session, kind: str, name: str) -> None:
         broken += bool(fault)
         click.echo(f"broken  {promise}: {fault}" if fault else f"ok      {promise}")
     if broken:
-        raise ConfigError(
+        raise UnusableError(
             f"{kind} {name}: promises that are broken: {broken}", action="docs/extending.md has what one is."
         )

@@ -6,7 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import record_options
-from ser.commands._types import Folder, Number, Whole
+from ser.commands._types import Folder, Jobs, Number
 
 
 @click.command("classify", cls=Command)
@@ -23,7 +23,7 @@ from ser.commands._types import Folder, Number, Whole
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--batch-seconds", type=Number(min=0), help="emotion2vec: audio in a batch; answers are the same.")
-@click.option("--jobs", type=Whole(min=1), help="Cores to use.  [default: all]")
+@click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
 @click.option("--overwrite", is_flag=True, help="Ask the classifier again about all.")

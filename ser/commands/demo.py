@@ -5,12 +5,12 @@ import os
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Whole
+from ser.commands._types import Jobs, Whole
 
 
 @click.command("demo", cls=Command)
 @click.option("--runs", type=Whole(min=1), default=5, show_default=True, help="Seeds.")
-@click.option("--jobs", type=Whole(min=1), help="Worker processes.  [default: one for each core]")
+@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
 def command(session: Session, runs: int, jobs: int | None) -> None:
     """Synthesise two small corpora, extract, fit 5 runs, learn from few labels; prints tables, writes JSON and pictures.
 

@@ -7,7 +7,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Number, Whole
+from ser.commands._types import Items, Jobs, Number, Whole
 from ser.results.metrics.suite import LIMITS
 from ser.workers.engine import BACKENDS, LOCAL
 
@@ -24,7 +24,7 @@ from ser.workers.engine import BACKENDS, LOCAL
 @click.option("--calibrate", is_flag=True, help="Temperature scaling, fitted on each fold's validation predictions.")
 @click.option(
     "--conformal",
-    type=float,
+    type=Number(min=0, max=1, min_open=True, max_open=True),
     metavar="COVERAGE",
     help="Sets of classes that are to hold the true one this often, as 0.9, from each fold's validation predictions; of "
     "dimensions intervals, of several labels yes, no or both for each.",
@@ -79,7 +79,7 @@ from ser.workers.engine import BACKENDS, LOCAL
 )
 @click.option(
     "--jobs",
-    type=Whole(min=1),
+    type=Jobs(),
     help="Worker processes, or threads.  [default: one for each core, where heads take seconds]",
 )
 @click.option(

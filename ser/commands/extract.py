@@ -9,7 +9,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import without
-from ser.commands._types import Folder, Items, Number, Whole
+from ser.commands._types import Folder, Items, Jobs, Number, Whole
 from ser.commands.slurm import slurm_options
 from ser.workers.engine import parse_shard
 
@@ -86,7 +86,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Type of stored frames.",
 )
-@click.option("--jobs", type=Whole(min=1), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]")
+@click.option("--jobs", type=Jobs(), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]")
 @click.option(
     "--shard",
     type=_Parsed(parse_shard, "I/N", "I/N, with I from 0 to N - 1"),
@@ -129,7 +129,13 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     type=Folder(),
     help="Impulse responses of rooms, for reverb.  [default: simulated rooms]",
 )
-@click.option("--view-seed", default=0, show_default=True, help="Seed of the random choices of views.")
+@click.option(
+    "--view-seed",
+    type=Whole(largest=2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random choices of views.",
+)
 @click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")

@@ -6,7 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import arguments, report, training_options
-from ser.commands._types import Items
+from ser.commands._types import Items, Number, Whole
 from ser.registry import names
 
 
@@ -23,8 +23,10 @@ from ser.registry import names
 @click.option("--percentages", type=Items(float), help="Of its training part.  [default: 10,20,50,100 without --shots]")
 @click.option("--shots", type=Items(int), help="Utterances of each class (of dimensions: of all), as 1,5,10.")
 @click.option("--speaker-aware", is_flag=True, help="Use up one speaker before the next: few labels from few speakers.")
-@click.option("--tune-epochs", type=int, help="Epochs of fine-tuning from a source.  [default: 30]")
-@click.option("--lr-factor", type=float, help="Its learning rate, as a share of --lr.  [default: 0.3]")
+@click.option("--tune-epochs", type=Whole(min=1), help="Epochs of fine-tuning from a source.  [default: 30]")
+@click.option(
+    "--lr-factor", type=Number(min=0, min_open=True), help="Its learning rate, as a share of --lr.  [default: 0.3]"
+)
 @click.option(
     "--freeze",
     type=click.Choice(["none", "encoder"]),

@@ -6,7 +6,7 @@ import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import arguments, report, training_options
-from ser.commands._types import Whole
+from ser.commands._types import Number, Whole
 
 
 @click.command("finetune", cls=Command)
@@ -21,7 +21,11 @@ from ser.commands._types import Whole
 )
 @click.option("--tune-epochs", type=Whole(min=1), help="Epochs of the second training.  [default: as the first]")
 @click.option(
-    "--lr-factor", default=0.1, show_default=True, help="Learning rate of the second training, as a share of --lr."
+    "--lr-factor",
+    type=Number(min=0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="Learning rate of the second training, as a share of --lr.",
 )
 @training_options(without=("refit", "target"), learns=True)
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:

@@ -103,7 +103,7 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
 )
 @click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
 @click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Utterances to draw at most.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=Whole(min=0, largest=2**32 - 1), default=0, show_default=True)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

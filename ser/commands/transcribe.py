@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Items, Whole
+from ser.commands._types import Folder, Items, Jobs, Whole
 
 
 @click.command("transcribe", cls=Command)
@@ -29,7 +29,7 @@ from ser.commands._types import Folder, Items, Whole
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
-@click.option("--jobs", type=Whole(min=1), help="Cores to use.  [default: all]")
+@click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
 @click.option("--overwrite", is_flag=True, help="Transcribe all again.")

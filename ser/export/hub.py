@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ser.errors import ConfigError, EncoderError
+from ser.errors import ConfigError, EncoderError, UnusableError
 from ser.export.folder import export_folder, refuse_other_content
 from ser.export.origins import limits
 from ser.jsonfile import decode, read_limited
@@ -120,12 +120,12 @@ def _files(config: ModelConfig) -> list[str]:
 def _config(repo: str, folder: Path, there: Collection[str], fetch: Callable[[str], None]) -> ModelConfig:
     """Fetch the configuration of a repository, and check it before anything else is fetched."""
     if CONFIG not in there:
-        raise ConfigError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
+        raise UnusableError(f"{repo} holds no model of ser", expected=CONFIG, action="ser push writes one.")
     fetch(CONFIG)
     try:
         return decode(read_limited(folder / CONFIG, "configuration of a model"), ModelConfig, CONFIG)
     except ConfigError as error:
-        raise ConfigError(
+        raise UnusableError(
             f"{repo} holds no model of ser that this version can read",
             expected=f"a {CONFIG} as ser push writes it",
             found=error.line(),
@@ -172,7 +172,7 @@ def _errors(repo: str) -> Iterator[None]:
     except errors.HFValidationError as error:
         raise ConfigError(f"{repo!r} names no repository", expected="OWNER/NAME", found=_first_line(error)) from None
     except errors.OfflineModeIsEnabled:
-        raise ConfigError("the hub is not asked, as HF_HUB_OFFLINE is set", action="Unset it.") from None
+        raise UnusableError("the hub is not asked, as HF_HUB_OFFLINE is set", action="Unset it.") from None
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403):
@@ -182,12 +182,12 @@ def _errors(repo: str) -> Iterator[None]:
             problem, action = f"there is no repository {repo}", "Check the name; of a private one, set HF_TOKEN."
         else:
             problem, action = f"the hub fails at {repo}", "Try again later."
-        raise ConfigError(problem, found=_first_line(error), action=action) from None
+        raise UnusableError(problem, found=_first_line(error), action=action) from None
     except errors.LocalTokenNotFoundError:
-        raise ConfigError(f"no token to write to {repo}", action="Set HF_TOKEN, or log in: hf auth login.") from None
+        raise UnusableError(f"no token to write to {repo}", action="Set HF_TOKEN, or log in: hf auth login.") from None
     except (LookupError, TypeError, ValueError) as error:
         # What the library raises where the server's answer is not what it reads: none of its own errors.
-        raise ConfigError(
+        raise UnusableError(
             f"the server's answer about {repo} cannot be read",
             expected="the interface of the Hugging Face Hub",
             found=f"{type(error).__name__}: {_first_line(error)}",
@@ -197,7 +197,7 @@ def _errors(repo: str) -> Iterator[None]:
         # Errors of the connection are of httpx or requests, by the version of huggingface_hub.
         if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
             raise
-        raise ConfigError(
+        raise UnusableError(
             f"the hub cannot be reached for {repo}",
             found=f"{type(error).__name__}: {_first_line(error)}",
             action="Check the connection, and HF_ENDPOINT or --endpoint.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser import registry
-from ser.errors import ConfigError, CorpusError
+from ser.errors import ConfigError, CorpusError, NoCorpus
 from ser.metadata.column_names import plain
 from ser.metadata.corpus import CORPORA, absent, corpus, parse_corpus
 from ser.metadata.durations import Unusable, measure, refuse_all_unusable
@@ -55,7 +55,7 @@ def plugin_for(dataset: str, source: Path, plugin: str | None = None) -> str:
     )
     if not registry.has(CORPORA, name):
         if not source.exists():
-            raise CorpusError(absent(source), expected="a corpus folder after --root, or a table file after --from")
+            raise NoCorpus(absent(source), expected="a corpus folder after --root, or a table file after --from")
         if not (source.is_file() or source.is_dir()):
             raise CorpusError(f"{source} is neither a regular file nor a folder")
         if source.is_file():

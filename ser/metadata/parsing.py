@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from ser.audio.files import ENDINGS
-from ser.errors import CorpusError
-from ser.files import read_bytes
+from ser.errors import CorpusError, NoCorpus
+from ser.files import read_bytes, why
 from ser.optional import need
 
 # Plugins note here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
@@ -103,7 +103,7 @@ def _fault_of_name(path: str) -> str:
 
 
 def _unreadable_folder(error: OSError) -> None:
-    unusable(str(error.filename), f"a folder that cannot be read: {error.strerror}")
+    unusable(str(error.filename), f"a folder that cannot be read: {why(error)}")
 
 
 def stem(path: str) -> str:
@@ -158,7 +158,8 @@ def read_text(path: Path) -> str:
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise CorpusError(f"cannot read {path}", found=error.strerror) from None
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        raise (NoCorpus if missing else CorpusError)(f"cannot read {path}", found=why(error)) from None
     if content.startswith(b"PK\x03\x04"):
         raise CorpusError(
             f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."

@@ -18,8 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from ser.errors import CorpusError
-from ser.files import parse_json, read_bytes
+from ser.errors import CorpusError, NoCorpus
+from ser.files import parse_json, read_bytes, why
 from ser.metadata.copies import Copies, read_copies
 from ser.metadata.ledger import IMPORTED
 from ser.metadata.parsing import shared
@@ -35,6 +35,7 @@ from ser.metadata.schema import (
     one_name,
     validate,
 )
+from ser.registry import unknown
 from ser.workspace import Workspace, writing
 
 SEVERAL = "several labels (for --target labels)"
@@ -232,7 +233,7 @@ def read_table(path: Path) -> Table:
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise CorpusError(f"cannot read the table {path}", found=error.strerror) from None
+        raise CorpusError(f"cannot read the table {path}", found=why(error)) from None
     cells = from_csv(content, f"the table {path}")
     sidecar = path.with_suffix(".json")
     try:
@@ -241,7 +242,7 @@ def read_table(path: Path) -> Table:
         raise CorpusError(
             f"{sidecar} is damaged",
             expected="JSON as `ser metadata` writes it",
-            found=error.strerror if isinstance(error, OSError) else error,
+            found=why(error),
             action="Make the table again with ser metadata.",
         ) from None
     table = table_of_columns(cells, len(next(iter(cells.values()))), path.stem, facts)
@@ -258,10 +259,11 @@ def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:
     """
     space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
     if one_name(dataset) not in space.datasets():
-        raise CorpusError(
+        near = unknown("table", dataset, space.datasets()).action
+        raise NoCorpus(
             f"there is no table {space.table(dataset)}",
             expected=f"one of {', '.join(space.datasets())}" if space.datasets() else "a table",
-            action=f"Make it with: ser metadata --dataset {dataset} --root DIR",
+            action=f"{near + ' ' if near else ''}Make it with: ser metadata --dataset {dataset} --root DIR",
         )
     table = read_table(space.table(dataset))
     return replace(table, copies=read_copies(space, dataset, table.sha256))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.files import open_regular, parse_json
+from ser.files import open_regular, parse_json, why
 from ser.metadata.parsing import LOG, few, optional, read_text, shared
 from ser.metadata.words_in_cells import said
 
@@ -102,7 +102,7 @@ def read_excel(path: Path) -> tuple[list[RawRow], Path]:
     except CorpusError:
         raise
     except OSError as error:
-        raise CorpusError(f"cannot read {path}", found=error.strerror or error) from None
+        raise CorpusError(f"cannot read {path}", found=why(error)) from None
     except Exception as error:  # openpyxl raises almost anything over a damaged file
         raise CorpusError(
             f"{path} is not an Excel file, or is damaged",

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import AudioError, ConfigError, EncoderError
+from ser.errors import AudioError, ConfigError, EncoderError, UnusableError
 from ser.extract.encoder import Encoder
 from ser.features.blocks import Block
 from ser.files import kind_of
@@ -160,7 +160,7 @@ def load_onnx(path: Path) -> OnnxHead:
         EncoderError: onnxruntime is not installed.
     """
     if (found := kind_of(path)) != "a file":
-        raise ConfigError(
+        raise (ConfigError if found == "nothing" else UnusableError)(
             f"cannot read the model {path}",
             expected="a file that ser export onnx wrote",
             found=f"{found} there",
@@ -174,14 +174,14 @@ def load_onnx(path: Path) -> OnnxHead:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes, which are private
-        raise ConfigError(
+        raise UnusableError(
             f"cannot read the model {path}",
             expected="a file that ser export onnx wrote",
             found=str(error).split("\n")[0][:200],
         ) from None
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
-        raise ConfigError(
+        raise UnusableError(
             f"{path} does not say what it reads and answers",
             expected="a model that ser export onnx wrote",
             found=f"no metadata under the key {KEY}",
@@ -190,14 +190,14 @@ def load_onnx(path: Path) -> OnnxHead:
     try:  # the graph computes the head: no plugin is needed, and no source of a part from outside
         recipe = msgspec.convert(facts.head.config, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path} is of another version of ser", found=error, action="Export it again.") from None
+        raise UnusableError(f"{path} is of another version of ser", found=error, action="Export it again.") from None
     named = {i.name for i in session.get_inputs()}
     wanted = {WAVEFORM} if facts.waveform is not None else {i.name for i in facts.head.columns}
     if not wanted <= named:
-        raise ConfigError(f"{path} is damaged or forged", expected=f"inputs {sorted(wanted)}", found=sorted(named))
+        raise UnusableError(f"{path} is damaged or forged", expected=f"inputs {sorted(wanted)}", found=sorted(named))
     answers = sorted(o.name for o in session.get_outputs())
     if OUTPUT not in answers:
-        raise ConfigError(f"{path} is damaged or forged", expected=f"an output {OUTPUT}", found=answers)
+        raise UnusableError(f"{path} is damaged or forged", expected=f"an output {OUTPUT}", found=answers)
     return OnnxHead(facts.head, recipe, [], {}, (), session, facts.waveform)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.optional import absent
 from ser.predict.head_encoders import refuse_unused
 from ser.predict.judge import stores_read
@@ -153,7 +153,7 @@ def serve(
     try:
         socket = config.bind_socket()
     except SystemExit:
-        raise ConfigError(
+        raise UnusableError(
             f"cannot listen on {address.host}, port {address.port}",
             expected="an address of this computer, and a port that is free",
             action="Take another: --port 8001.",

@@ -21,9 +21,9 @@ import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 from torch import Tensor
 
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, SerError, UnusableError
 from ser.features.normalise import Statistics
-from ser.files import open_regular
+from ser.files import open_regular, unreadable
 from ser.jsonfile import Count, Positive, Word, plain, require
 from ser.metadata.schema import Scale
 from ser.metadata.targets import EMOTION
@@ -262,23 +262,22 @@ def _opened(path: Path) -> Iterator[Any]:
             (words for sign, words in _OTHERS.items() if beginning.startswith(sign)), f"something else ({error})"
         )
         found = found if beginning[8:9] != b"{" else f"a damaged or cut file of this kind ({error})"
-        raise ConfigError(
+        raise UnusableError(
             f"{path} is not a saved head of ser",
             expected="an experiment's name, or a file ending in .safetensors that ser fit --save wrote",
             found=found,
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         beside = (
             sorted(p.name for p in path.parent.glob("*.safetensors")) if isinstance(error, FileNotFoundError) else []
         )
         action = f"Beside it: {', '.join(beside[:5])}." if beside else "Train one with: ser fit ... --save"
-        raise ConfigError(f"cannot read the head {path}", found=reason, action=action) from None
+        raise unreadable(f"the head {path}", error, action) from None
 
 
 def _facts(path: Path, text: str | None) -> HeadFacts:
     if text is None:
-        raise ConfigError(
+        raise UnusableError(
             f"{path} is not a saved head of ser",
             expected=SCHEMA,
             found="no header of ser",
@@ -291,7 +290,7 @@ def _facts(path: Path, text: str | None) -> HeadFacts:
                 raise _fault(path, "facts of each input's store", f"none of {store}")
             msgspec.convert(facts.stores[store], _Store)
     except msgspec.ValidationError as error:
-        raise ConfigError(
+        raise UnusableError(
             f"{path} is not a saved head of ser, or is of another version", found=_short(error), action=_AGAIN
         ) from None
     except (ValueError, RecursionError) as error:  # not JSON, not Unicode, or nested too deep
@@ -317,7 +316,7 @@ def _recipe(path: Path, facts: HeadFacts, whole: bool) -> Recipe:
     except msgspec.ValidationError as error:
         raise _fault(path, "the configuration of a classical head", error) from None
     except SerError as error:
-        raise ConfigError(f"{path} is of another version of ser", found=_short(error), action=_AGAIN) from None
+        raise UnusableError(f"{path} is of another version of ser", found=_short(error), action=_AGAIN) from None
 
 
 def outside_parts(facts: HeadFacts) -> list[OutsidePart]:
@@ -410,7 +409,7 @@ def _check_tensors(
 
 
 def _fault(path: Path, expected: object, found: object) -> ConfigError:
-    return ConfigError(
+    return UnusableError(
         f"the head {path} is damaged or forged", expected=_short(expected), found=_short(found), action=_AGAIN
     )
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.files import sha256_of
 from ser.jsonfile import Count, Model, Positive, Sha256, Word, decode, read_limited
 from ser.metadata.schema import Scale
@@ -160,12 +160,12 @@ def read_model_folder(path: Path) -> ModelFolder:
     config = decode(read_limited(path / CONFIG, "configuration of a model"), ModelConfig, path / CONFIG)
     for head in config.heads:
         if not (path / head.file).is_file():
-            raise ConfigError(
+            raise UnusableError(
                 f"{path} lacks {head.file}", expected=f"{len(config.heads)} heads", action="Copy the folder whole."
             )
         found = sha256_of(path / head.file).hexdigest()
         if found != head.sha256:
-            raise ConfigError(
+            raise UnusableError(
                 f"{path / head.file} is not the file that {CONFIG} is of",
                 expected=f"SHA-256 {head.sha256[:12]}",
                 found=found[:12],
@@ -193,7 +193,7 @@ def _refuse_other_facts(path: Path, config: ModelConfig, file: str) -> None:
         ("options of the head", architecture.options, facts.config.get("head_options", {})),
     ):
         if stated != own:
-            raise ConfigError(
+            raise UnusableError(
                 f"{path / CONFIG} says something else of the {what} than {file}",
                 expected=own,
                 found=stated,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, SerError, UnusableError
+from ser.files import why
 from ser.workers.envelopes import Envelopes, Failed, shared_folder
 from ser.workers.processes import AGAIN
 
@@ -73,9 +74,9 @@ class Cluster(ABC):
         try:
             socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
         except OSError as error:
-            raise ConfigError(
+            raise UnusableError(
                 f"nothing answers at {address}, the address of --backend {cls.NAME}",
-                found=error.strerror or str(error),
+                found=why(error),
                 action="Start the cluster, or correct --address.",
             ) from None
         return address

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from ser.errors import ConfigError
+from ser.errors import UnusableError
 from ser.optional import absent
 from ser.workers.cluster import CONNECT_SECONDS, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
@@ -32,14 +32,14 @@ class Dask(Cluster):
         try:
             self.client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise ConfigError(
+            raise UnusableError(
                 f"there is no Dask scheduler at {address}", found=str(error).split("\n")[0], action="Correct --address."
             ) from None
         try:
             self.client.wait_for_workers(1, timeout=WORKER_SECONDS)
         except TimeoutError:
             self.close()
-            raise ConfigError(
+            raise UnusableError(
                 f"the Dask cluster at {address} has no worker after {WORKER_SECONDS:g} s",
                 action=f"Start some: dask worker {address} --nthreads 1",
             ) from None

@@ -10,6 +10,7 @@ from ser.accelerator import ALL_GPUS
 from ser.errors import ConfigError
 from ser.outside import VARIABLE, call
 from ser.workers import processes, thread_pool
+from ser.workers.threads import cores
 
 if TYPE_CHECKING:
     from ser.workers.cluster import Cluster
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOCAL, THREADS, CLUSTERS = "loky", "threads", ("dask", "ray")
 BACKENDS = (LOCAL, THREADS, *CLUSTERS)
+MOST_JOBS = 256  # workers, on a machine with few cores
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,10 @@ def refuse_contradictions(jobs: int | None, backend: str, address: str | None, d
     """Refuse options that contradict each other.
 
     Raises:
-        ConfigError: an address for workers of this machine, or a number of these for a cluster; all GPUs for anything but
-            processes of this machine.
+        ConfigError: an address for workers of this machine, or a number of these for a cluster, or too many of them; all
+            GPUs for anything but processes of this machine.
     """
+    check_jobs(jobs)
     if backend != LOCAL:
         refuse_all_gpus(device, backend)
     if backend not in CLUSTERS and address is not None:
@@ -57,6 +60,22 @@ def refuse_contradictions(jobs: int | None, backend: str, address: str | None, d
             action="Leave --jobs out.",
             option="jobs",
         )
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Refuse more workers than any machine has a use for, which would fill the memory of this one.
+
+    Raises:
+        ConfigError: they are more than `MOST_JOBS`, and more than eight for each core.
+    """
+    if jobs is None or jobs <= MOST_JOBS or jobs <= 8 * cores():
+        return
+    raise ConfigError(
+        f"--jobs {jobs} is too many for {cores()} cores",
+        expected=f"{max(MOST_JOBS, 8 * cores())} at most",
+        action="Leave it out: the default suits the machine.",
+        option="jobs",
+    )
 
 
 def refuse_all_gpus(device: str, backend: str) -> None:

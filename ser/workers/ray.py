@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.optional import absent
 from ser.workers.cluster import CONNECT_SECONDS, Cluster, deadly, lost, not_installed
 from ser.workers.envelopes import open_envelope
@@ -48,7 +48,7 @@ class Ray(Cluster):
             if self.own:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
+            raise UnusableError(
                 f"Ray cannot be reached at {address}",
                 found=str(error).split("\n")[0],
                 action=f"Correct --address. {TOKEN}",

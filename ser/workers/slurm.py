@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ser.errors import ConfigError, SerError
+from ser.errors import ConfigError, SerError, UnusableError
+from ser.files import why
 from ser.jsonfile import write_json
 from ser.optional import absent
 from ser.workers.processes import signals_blocked
@@ -143,7 +144,7 @@ def _alone(work: Work[Any]) -> Iterator[None]:
         except OSError as error:
             raise SerError(
                 f"the file system of {path.parent} has no file locks",
-                found=error.strerror,
+                found=why(error),
                 action="Choose a folder on another disk with --workspace.",
             ) from None
         if not free:
@@ -194,7 +195,7 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         found = _last_line(str(error))
         there = "configuration source" not in found and "contact" not in found  # else no controller answers
-        raise ConfigError(
+        raise UnusableError(
             "SLURM refuses the jobs" if there else "SLURM does not answer here",
             found=found,
             action="Correct --partition, --time or --sbatch."
@@ -202,7 +203,7 @@ def submit(work: Work[Any], allocation: Allocation) -> Jobs:
             else "Give the command on a machine of the cluster, or --print.",
         ) from None
     except RuntimeError:
-        raise ConfigError(
+        raise UnusableError(
             "SLURM: there is no srun here", action="Give the command on a machine of the cluster, or --print."
         ) from None
     jobs = Jobs([job.job_id for job in submitted], last, work.folder)

@@ -333,7 +333,7 @@ def test_the_command_writes_json_and_text_and_says_by_its_code_what_it_found(
     assert "Errors (1)" in text
     assert "pairs of identical audio, in test and in training or validation" in text
     assert "e.g. u00 = u10" in text
-    assert "-> Leave one of each out of the table" in text
+    assert "What to do: Leave one of each out of the table" in text
     file = corpus.space.root / "results" / "audit-toy-official.json"
     record = json.loads(file.read_text())
     check(record, AuditRecord, "it")

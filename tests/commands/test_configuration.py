@@ -52,7 +52,7 @@ def test_a_value_of_another_type_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], section: str, message: str
 ) -> None:
     (tmp_path / "ser.yaml").write_text(f"results:\n    list:\n      {section}\n")
-    assert listed(tmp_path) == 1
+    assert listed(tmp_path) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
@@ -60,7 +60,7 @@ def test_a_value_of_another_type_is_refused_in_one_line(
 
 def test_patience_no_is_not_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ser.yaml").write_text("fit: {patience: no}")
-    assert main(["fit", "--workspace", str(tmp_path)]) == 1
+    assert main(["fit", "--workspace", str(tmp_path)]) == 2
     assert "patience of fit; expected a whole number" in capsys.readouterr().err
 
 
@@ -91,7 +91,7 @@ def test_a_section_of_one_s_own_command_is_read_by_it_and_passed_over_by_others(
     assert main(["./my_command.py", "--word", "bye"]) == 0
     assert capsys.readouterr().out == "bye\n"
     (tmp_path / "ser.yaml").write_text(f"{key}: {{wrd: hello}}")
-    assert main(["./my_command.py"]) == 1
+    assert main(["./my_command.py"]) == 2
     assert "unknown option of my_command in ser.yaml: 'wrd'" in capsys.readouterr().err
 
 
@@ -101,17 +101,17 @@ def test_a_section_that_is_of_no_command_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(outside.VARIABLE, "")
     (tmp_path / "ser.yaml").write_text("whatever: {word: hello}")
-    assert main(["results", "list"]) == 1
+    assert main(["results", "list"]) == 2
     assert "Is it a command of your own? Call it by its file: ./whatever.py" in capsys.readouterr().err
     (tmp_path / "my_command.py").write_text(OWN)
     (tmp_path / "ser.yaml").write_text("my_command: {word: a}\n./my_command.py: {word: b}")
-    assert main(["./my_command.py"]) == 1
+    assert main(["./my_command.py"]) == 2
     assert "two sections of one command; found my_command and ./my_command.py" in capsys.readouterr().err
 
 
 def test_one_option_in_two_spellings_is_given_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ser.yaml").write_text("fit: {batch-size: 8, batch_size: 16}")
-    assert main(["fit", "--workspace", str(tmp_path)]) == 1
+    assert main(["fit", "--workspace", str(tmp_path)]) == 2
     assert "batch-size and batch_size, which is the same option" in capsys.readouterr().err
 
 
@@ -264,5 +264,5 @@ def test_an_option_that_was_typed_is_never_left_out(maker: Any, capsys: pytest.C
     maker.store("d")
     (maker.space.root / "ser.yaml").write_text("fit: {epochs: 4}")
     words = ["fit", "--workspace", str(maker.space.root), "--head", "sklearn:RidgeClassifier"]
-    assert main([*words, "--epochs", "5"]) == 1
+    assert main([*words, "--epochs", "5"]) == 2
     assert "--epochs means nothing to head sklearn:RidgeClassifier" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_stores_are_resolved(maker: Any, words: list[str], stores: list[str]) ->
         maker.store(name, "more", modality="text")
     (maker.space.root / "ser.yaml").unlink()
     runs = {p: p.stat().st_mtime_ns for p in Path(maker.space.results).glob("*/*.csv")}
-    assert main([*words, *FEW, *common]) == 1
+    assert main([*words, *FEW, *common]) == 2
     assert main(recorded[1:]) == 0
     assert records(maker.space) == before
     assert {p: p.stat().st_mtime_ns for p in Path(maker.space.results).glob("*/*.csv")} == runs

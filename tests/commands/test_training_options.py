@@ -46,7 +46,7 @@ def test_devices(tmp_path: Path, fitted: list[dict[str, Any]], device: str) -> N
 def test_an_unknown_device_is_refused_in_one_line(
     tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], device: str
 ) -> None:
-    assert run(tmp_path, "--device", device) == 1
+    assert run(tmp_path, "--device", device) == 2
     said = capsys.readouterr().err
     assert "expected auto, cpu, cuda, cuda:N, cuda:all or mps" in said
     assert said.count("\n") == 1
@@ -80,7 +80,7 @@ def test_lists_of_the_configuration(tmp_path: Path, fitted: list[dict[str, Any]]
 def test_a_store_of_a_modality_that_is_left_out_is_refused(
     tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], named: str, other: str
 ) -> None:
-    assert run(tmp_path, f"--{named}", "x", "--modalities", other) == 1
+    assert run(tmp_path, f"--{named}", "x", "--modalities", other) == 2
     assert f"--{named} x contradicts --modalities {other}" in capsys.readouterr().err
     assert fitted == []
     assert run(tmp_path, f"--{named}", "x", "--modalities", named) == 0
@@ -89,9 +89,9 @@ def test_a_store_of_a_modality_that_is_left_out_is_refused(
 def test_a_head_option_that_is_no_value_is_refused_in_one_line(
     tmp_path: Path, fitted: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(tmp_path, "--head-option", "hidden=[") == 1
+    assert run(tmp_path, "--head-option", "hidden=[") == 2
     assert capsys.readouterr().err.startswith("ser: --head-option hidden=[; expected KEY=VALUE")
-    assert run(tmp_path, "--head-option", "hidden=8", "--head-option", "hidden=9") == 1
+    assert run(tmp_path, "--head-option", "hidden=8", "--head-option", "hidden=9") == 2
     assert capsys.readouterr().err.startswith("ser: --head-option hidden is given twice; expected each key once")
     assert fitted == []
 

@@ -674,7 +674,7 @@ def test_the_command_writes_beside_the_summary_and_lists_stay_as_they_were(
     assert find_summary("less.evaluation", space / "results") == path
     assert main(["results", "show", path.name.removesuffix(".json"), "--workspace", str(space)]) == 0
     assert f"{capsys.readouterr().out.rstrip()}\n\nwritten: {path}\n" == out
-    assert main(["evaluate", "--model", "none", "--workspace", str(space)]) == 1
+    assert main(["evaluate", "--model", "none", "--workspace", str(space)]) == 2
     assert main(["evaluate", "--workspace", str(space)]) == 2
 
 

@@ -170,7 +170,7 @@ def test_what_is_pushed_is_pulled_and_answers_the_same(
     heads = sorted((trained / "results" / "mfcc").glob("*.safetensors"))
     found, expected = (ser.Predictor(m).predict(clip)["p_anger"][0] for m in ("emotions", heads))
     assert found == pytest.approx(expected, abs=1e-12)
-    assert main(["pull", "me/emotions", *common]) == 1
+    assert main(["pull", "me/emotions", *common]) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 

@@ -189,7 +189,7 @@ def test_the_command_writes_a_checked_graph_that_predicts(
     found = json.loads(capsys.readouterr().out)
     for name in ("p_anger", "novelty"):
         assert found[name] == pytest.approx(expected[name][0], abs=1e-4)
-    assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 1
+    assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 2
     assert "Write it first: ser export onnx" in capsys.readouterr().err
 
 
@@ -254,7 +254,7 @@ def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Pat
 def test_what_is_no_graph_is_said_in_one_line(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", "onnx", "sklearn", "--output", str(tmp_path / "m.onnx"), "--workspace", str(trained)]) == 1
+    assert main(["export", "onnx", "sklearn", "--output", str(tmp_path / "m.onnx"), "--workspace", str(trained)]) == 2
     assert "a classifier of scikit-learn, is not exported to ONNX" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "x.onnx").write_bytes(b"no model")

@@ -97,16 +97,16 @@ def test_root_may_move(ser: Ser, table: None, corpus: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--audio", "logmle"], 1, "Did you mean 'logmel'"),
-        (["--text", "logmel"], 1, "this is an encoder of audio; expected --audio logmel"),
+        (["--audio", "logmle"], 2, "Did you mean 'logmel'"),
+        (["--text", "logmel"], 2, "this is an encoder of audio; expected --audio logmel"),
         (["--audio", "logmel", "--shard", "2/2"], 2, "is not I/N"),
         (["--audio", "logmel", "--layers", "some"], 2, "is not last, all"),
-        (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 1, "--overwrite and --shard"),
-        (["--dataset", "mine,other", "--root", "."], 1, "--root is one corpus's folder"),
+        (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 2, "--overwrite and --shard"),
+        (["--dataset", "mine,other", "--root", "."], 2, "--root is one corpus's folder"),
         (["--text", "wordpiece"], 1, "mine has no text"),
         (
             ["--audio", "logmel,mfcc", "--revision", "abc"],
-            1,
+            2,
             "--revision is a commit of one model; expected NAME@REVISION",
         ),
     ],
@@ -159,7 +159,7 @@ def test_shards_and_the_store_commands(
     capsys.readouterr()
     assert ser("store", "export", "--format", "csv") == 1
     assert "does not have one vector per utterance" in capsys.readouterr().err
-    assert ser("store", "info", "--store", "logmle") == 1
+    assert ser("store", "info", "--store", "logmle") == 2
     assert "Did you mean 'logmel'" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsy
     assert ser("store", "verify") == 3
     assert "1 file damaged: " in capsys.readouterr().out
     assert ser("store", "verify", "--repair") == 3
-    assert ser("store", "verify") == 1
+    assert ser("store", "verify") == 2
     assert "there are no feature stores" in capsys.readouterr().err
     assert ser(*EXTRACT) == 0
     assert f"{COUNT} done, 0 skipped" in capsys.readouterr().out

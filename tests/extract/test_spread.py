@@ -206,6 +206,6 @@ def test_parts_on_a_cluster_and_on_all_gpus(
 def test_options_that_contradict_each_other(
     words: list[str], said: str, extract: Ser, sbatch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert extract(*words) == 1
+    assert extract(*words) == 2
     assert said in capsys.readouterr().err
     assert not list(sbatch.iterdir())

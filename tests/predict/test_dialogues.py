@@ -193,9 +193,9 @@ def test_a_list_on_the_command_line(trained: Path, capsys: pytest.CaptureFixture
     assert [(r["dialogue"], r["turn"]) for r in found] == list(zip(rows["dialogue"], rows["turn"], strict=True))
     np.testing.assert_allclose([r["p_anger"] for r in found], rows["p_anger"], atol=2e-6)
     assert "each of 4 speakers" in told.err
-    assert main(["predict", str(path), "--list", str(path), *model]) == 1
+    assert main(["predict", str(path), "--list", str(path), *model]) == 2
     assert "beside files" in capsys.readouterr().err
-    assert main(["predict", *model]) == 1
+    assert main(["predict", *model]) == 2
     assert "no audio found" in capsys.readouterr().err
 
 

@@ -151,7 +151,7 @@ def test_a_model_that_is_not_there_is_said_with_where_to_get_one(
 ) -> None:
     monkeypatch.chdir(trained)
     for command in ("predict", "serve"):
-        assert main([command, *([str(good)] if command == "predict" else []), "--model", name]) == 1
+        assert main([command, *([str(good)] if command == "predict" else []), "--model", name]) == 2
         said = " ".join(capsys.readouterr().err.split())
         assert [word for word in words if word not in said] == [], said
         assert ("ser pull" in said) == (name == "anna/emotions")
@@ -216,7 +216,7 @@ def test_each_recording_that_cannot_be_used_is_a_row_and_nothing_hangs(model: Pa
         (tmp_path / "pipe.wav", "named pipe"),
         (Path("/dev/zero"), "device"),
         (tmp_path / "empty.wav", "is empty"),
-        (tmp_path / "text.wav", "cannot be decoded"),
+        (tmp_path / "text.wav", "is a text file, not audio"),
         ("", "there is no file"),
         (None, "there is no file"),
         (b"", "bytes 10 is empty"),
@@ -482,7 +482,7 @@ def test_a_recording_is_drawn_with_its_answer(
     words = ["predict", str(good), str(bad), str(good), "--model", str(model), "--picture", str(tmp_path / "out")]
     assert main(words) == 3
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{good.stem}-2.png", f"{good.stem}.png"]
-    assert main([*words, "--window", "1"]) == 1
+    assert main([*words, "--window", "1"]) == 2
     assert "Leave one out" in capsys.readouterr().err
 
 

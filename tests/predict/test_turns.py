@@ -261,7 +261,7 @@ def test_from_python(call: Path) -> None:
 def test_options_that_do_not_fit_are_refused(
     call: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _asked(call, *options) == 1
+    assert _asked(call, *options) == 2
     assert words in " ".join(capsys.readouterr().err.split())
 
 

@@ -143,7 +143,7 @@ def attempt(arguments: list[str], space: Path) -> str:
         code = main([*arguments, "--workspace", str(space)])
     assert code in (0, 1, 2, 3)
     lines = [line for line in err.getvalue().split("\n") if line.startswith("ser: ")]
-    assert len(lines) == (code == 1)
+    assert (code == 1) <= len(lines) <= (code in (1, 2))  # wrong usage that click finds has lines of its own
     assert "Traceback" not in err.getvalue()
     assert "root:" not in out.getvalue() + err.getvalue()  # of /etc/passwd
     assert time.process_time() - begin < SECONDS

@@ -143,7 +143,7 @@ def test_what_is_missing_is_named_with_its_command(maker: Any, capsys: pytest.Ca
     maker.store("emodb", "toy")
     assert main(["benchmark", "emobox-emodb", "--audio", "toy", "--dry-run", *workspace]) == 3
     assert "protocol emobox does not fit: it needs published folds, which lie in " in capsys.readouterr().out
-    assert main(["benchmark", "nothing", *workspace]) == 1
+    assert main(["benchmark", "nothing", *workspace]) == 2
     assert "unknown benchmark 'nothing'" in capsys.readouterr().err
 
 
@@ -292,7 +292,7 @@ def test_votes_of_other_people_than_the_benchmarks_are_refused(maker: Any) -> No
 def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
     workspace = ["--workspace", str(ours.space.root)]
     export = ["benchmark", "export", "emobox-emodb", *workspace]
-    assert main(export) == 1
+    assert main(export) == 2
     assert "there is no finished result of benchmark emobox-emodb" in capsys.readouterr().err
     ours.store("emodb", "other")
     for store in ("toy", "other"):
@@ -313,7 +313,7 @@ def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, caps
         ["benchmark", "emobox-emodb", "superb-er"],
         ["benchmark", "list", "--format", "csv"],
     ):
-        assert main([*wrong, *workspace]) == 1
+        assert main([*wrong, *workspace]) == 2
 
 
 def test_a_benchmark_in_parts_is_that_of_one_process(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:

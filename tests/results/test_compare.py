@@ -287,9 +287,9 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
     assert main(["results", "show", str(output), "--workspace", str(folder.parent)]) == 0
     assert main([*words, "--output", str(output)]) == 0  # a comparison takes the place of a comparison
     before = (folder / "good.json").read_bytes()
-    assert main([*words, "--output", str(folder / "good.json")]) == 1
+    assert main([*words, "--output", str(folder / "good.json")]) == 2
     assert (folder / "good.json").read_bytes() == before
-    assert main([*words, "--output", "found.txt"]) == 1
+    assert main([*words, "--output", "found.txt"]) == 2
     assert main(["results", "compare", "--workspace", str(folder.parent)]) == 2
 
 

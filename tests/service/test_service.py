@@ -247,7 +247,7 @@ def test_a_decoder_is_free_again_while_the_head_answers(predictor: Predictor, mo
 
 HOSTILE = {
     "empty": (b"", 422, ["a.wav is empty"]),
-    "text": (b"hello, this is no sound\n" * 50, 422, ["cannot be decoded"]),
+    "text": (b"hello, this is no sound\n" * 50, 422, ["a.wav is a text file, not audio"]),
     "html": (b"<!DOCTYPE html><html></html>", 422, ["HTML"]),
     "no channels": (header(channels=0), 422, ["cannot be decoded"]),
     "10^9 Hz": (header(rate=10**9), 422, ["sample rate of 1000000000 Hz", "expected 1000 to"]),
@@ -303,6 +303,9 @@ def test_ffmpeg_is_told_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "ffmpeg").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "a.m3u8").write_text("#EXTM3U\nfile:///etc/passwd\n")
+    with pytest.raises(AudioError, match="is a text file, not audio"):
+        decode(tmp_path / "a.m3u8", limits=Limits(5))
+    (tmp_path / "a.m3u8").write_bytes(b"\0#EXTM3U\nfile:///etc/passwd\n")
     with pytest.raises(AudioError):
         decode(tmp_path / "a.m3u8", limits=Limits(5))
     said = (tmp_path / "said").read_text().split()

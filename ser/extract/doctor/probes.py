@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ser.files import JsonObject
+from ser.files import JsonObject, why
 
 SECONDS = 120.0  # until a probe that does not end is given up
 Values = Iterator[JsonObject]
@@ -48,7 +48,7 @@ def run_probe(probe: str, *arguments: str, seconds: float = SECONDS) -> ProbeRes
             f"did not end within {seconds:.0f} s",
         )
     except OSError as error:
-        return ProbeResult({}, f"cannot start a process: {error.strerror}")
+        return ProbeResult({}, f"cannot start a process: {why(error)}")
     return ProbeResult(_values(done.stdout), _ending(done.returncode, done.stderr))
 
 

@@ -178,7 +178,7 @@ def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
         {name: float}
     )
     if ratings[name].isna().all():
-        raise CorpusError(
+        raise ConfigError(
             f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings"
         )
     facts: TableFacts = {**imported.facts, "dimensions": {name: scale}}
@@ -196,14 +196,14 @@ def _refuse_other_ratings(imported: Imported, table: Table) -> None:
     for name, scale in imported.facts.get("dimensions", {}).items():
         known = dict(zip(table.ids, table.frame[name] if name in table.ratings else [], strict=False))
         if not known:
-            raise CorpusError(
+            raise ConfigError(
                 f"--rating {name}: the table of {table.dataset} has no such ratings",
                 expected=f"one of {', '.join(table.ratings)}" if table.ratings else "a table with ratings",
                 action="Leave --rating and --label out: ratings of the table are used as they are.",
             )
         stated = table.dimensions.get(name, scale)
         if stated != scale:
-            raise CorpusError(
+            raise ConfigError(
                 f"--rating {name}:{scale['low']:g}:{scale['high']:g} is another scale than that of {table.dataset}'s table",
                 expected=f"{name}:{stated['low']:g}:{stated['high']:g}",
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.errors import SerError, StoreError
-from ser.files import read_text
+from ser.files import read_text, why
 from ser.workspace import writing
 
 
@@ -59,5 +59,4 @@ def read_failures(path: Path) -> set[str]:
         rows = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
         return {str(row["utterance_id"]) for row in rows}
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        found = error.strerror if isinstance(error, OSError) else error
-        raise StoreError(f"{path} is damaged", expected="a list as `ser extract` writes it", found=found) from None
+        raise StoreError(f"{path} is damaged", expected="a list as `ser extract` writes it", found=why(error)) from None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ser.errors import StoreError
+from ser.files import why
 
 SHARE = " To share the work, start every process with --shard I/N."
 PATIENCE = 5.0  # s: processes that share the work and start at once are each alone for a moment, to clean
@@ -42,7 +43,7 @@ class Lock:
             if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
                 raise StoreError(
                     f"the file system of {store.parent} has no file locks",
-                    found=error.strerror,
+                    found=why(error),
                     action="Choose a folder on another disk with --workspace (Lustre has locks if mounted with `flock`).",
                 ) from None
             raise

@@ -10,6 +10,7 @@ from ser.features.stores.file import StoreFile
 from ser.features.stores.layout import Damaged, Malformed
 from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
+from ser.files import why
 from ser.metadata.table import load_table
 from ser.registry import unknown
 from ser.workspace import Workspace
@@ -46,7 +47,7 @@ def info(path: Path, verbose: bool = False) -> str:
         with FeatureStore(path) as store:
             return "\n".join([repr(store), *([details(store)] if verbose else [])])
     except OSError as error:
-        raise StoreError(f"cannot read the feature store {path}", found=error.strerror) from None
+        raise StoreError(f"cannot read the feature store {path}", found=why(error)) from None
 
 
 def details(store: FeatureStore) -> str:
@@ -90,7 +91,7 @@ class StoreCheck:
             return f"{dataset} {name}: {self.count} utterances, all as they were written"
         parts = []
         for items, kind, fault in (
-            ([f"{file} ({why})" for file, why in self.broken.items()], "file", "damaged"),
+            ([f"{file} ({fault})" for file, fault in self.broken.items()], "file", "damaged"),
             (self.damaged, "utterance", "damaged"),
             (self.not_finite, "utterance", "with values that are not finite"),
         ):
@@ -109,7 +110,7 @@ def verify(path: Path, repair: bool, say: Callable[[str], None]) -> StoreCheck:
         say: called with a line for each damaged file that is set aside.
     """
     # A link that leads nowhere is listed, and is not a file of the store.
-    broken = {file: why for file in store_files(path) or [path] if (why := _fault(file))}
+    broken = {file: fault for file in store_files(path) or [path] if (fault := _fault(file))}
     damaged: list[str] = []
     not_finite: list[str] = []
     count = 0
@@ -132,7 +133,7 @@ def _fault(path: Path) -> str:
     except (Damaged, Malformed) as error:
         return str(error.found)
     except OSError as error:  # a folder or a named pipe in its place, or no permission
-        return error.strerror or str(error)
+        return why(error)
     return ""
 
 

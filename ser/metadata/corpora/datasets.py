@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
+from ser.files import why
 from ser.metadata.column_names import translate
 from ser.metadata.corpora._example import write_tone
 from ser.metadata.labels import BY_WORD
@@ -132,5 +133,5 @@ def _file(audio: dict[str, Any] | None, root: Path, split: str, number: int) -> 
             with writing(out) as temporary:
                 temporary.write_bytes(content)
         except OSError as error:
-            raise CorpusError(f"cannot write the dataset's audio to {out}", found=error.strerror) from None
+            raise CorpusError(f"cannot write the dataset's audio to {out}", found=why(error)) from None
     return out.relative_to(root).as_posix()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ser.errors import CorpusError
-from ser.files import open_regular, parse_json, read_bytes
+from ser.files import open_regular, parse_json, read_bytes, why
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.folds.fold_file import Line
 from ser.metadata.labels import from_word
@@ -200,8 +200,7 @@ def _cells(file: Path) -> Iterator[list[str]]:
         with open_regular(file) as stream:
             yield from csv.reader(io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""))
     except (OSError, csv.Error) as error:
-        found = error.strerror if isinstance(error, OSError) else error
-        raise CorpusError(f"cannot read {file}", found=found) from None
+        raise CorpusError(f"cannot read {file}", found=why(error)) from None
 
 
 def _row(name: str, cells: dict[str, str], file: Path) -> Row:

@@ -11,14 +11,15 @@ that was cut short is recognised. Without it, folds that test no utterance twice
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ser.errors import ConfigError
-from ser.files import read_text
+from ser.errors import ConfigError, UnusableError
+from ser.files import read_text, unreadable
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
 from ser.workspace import writing
 
@@ -48,7 +49,20 @@ def write_folds(path: Path, lines: Iterable[Line], sources: Mapping[str, tuple[s
 
 
 def save_folds(path: Path, frame: pd.DataFrame, folds: list[Fold]) -> None:
-    """Write folds over the rows of a frame, so that `read_folds` gives the same again."""
+    """Write folds over the rows of a frame, so that `read_folds` gives the same again.
+
+    Raises:
+        ConfigError: there is a file already, and it is not one of folds.
+    """
+    if os.path.lexists(path):
+        try:
+            _read(path)
+        except ConfigError:
+            raise ConfigError(
+                f"{path} is there already, and is not a file of folds",
+                expected="no file, or one of folds, which is written again",
+                action="Choose another name, or move that file away.",
+            ) from None
     write_folds(path, _lines(frame, folds), {f.name: (f.validation_by, f.carved) for f in folds})
 
 
@@ -109,7 +123,7 @@ def _declared(path: Path, lines: list[dict[str, str]]) -> int | None:
     there = len({line["fold"] for line in lines})
     for number, line in enumerate(lines, start=2):
         if line[COUNT] != str(there):
-            raise ConfigError(
+            raise UnusableError(
                 f"{path} is cut short, or was put together of others",
                 expected=f"{line[COUNT]} folds, as line {number} says",
                 found=there,
@@ -168,18 +182,18 @@ def _read(path: Path) -> list[dict[str, str]]:
     try:
         lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
     except OSError as error:
-        raise ConfigError(f"cannot read the folds {path}", found=error.strerror) from None
+        raise unreadable(f"the folds {path}", error) from None
     except (ValueError, csv.Error) as error:  # ValueError: not in UTF-8
-        raise ConfigError(f"{path} is not CSV in UTF-8", found=error) from None
+        raise UnusableError(f"{path} is not CSV in UTF-8", found=error) from None
     for number, line in enumerate(lines, start=2):
         if None in line or None in line.values():
-            raise ConfigError(
+            raise UnusableError(
                 f"{path}, line {number}",
                 expected="as many fields as the header has",
                 found="more" if None in line else "fewer: the file may be cut short",
             )
     if not lines or not {"fold", "utterance_id"} <= set(lines[0]):
-        raise ConfigError(
+        raise UnusableError(
             f"{path} has no folds",
             expected="a CSV with columns fold and utterance_id",
             action="This writes one: ser audit --dataset NAME --protocol P --write-folds FILE.csv",

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ser.errors import ConfigError, NoResult
-from ser.files import kind_of, open_regular
-from ser.jsonfile import plain
+from ser.errors import ConfigError, NoResult, UnusableError
+from ser.files import kind_of, open_regular, why
+from ser.jsonfile import plain, read_object
 from ser.results.records.names import ALL_ROWS, CONFIG, HEAD, ONNX
 
 _CONTAINERS = (dict, list)  # of JSON, nothing else
@@ -117,6 +117,7 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     heads = sorted(of.glob(f"*{HEAD}"))
     heads = [file for file in heads if is_final(file)] or heads
     if not heads:
+        read_object(of.with_name(f"{of.name}.json"), "result")  # where that is damaged, it says so
         raise ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
     return heads
 
@@ -187,11 +188,10 @@ def beside(record: Path, name: str) -> Path:
         outside = Path(name).is_absolute() or ".." in Path(name).parts
         file = (folder / name).resolve()
         if outside or "\\" in name or not file.is_relative_to(folder):
-            raise ConfigError(f"{record.name} names a file outside its folder: {name}")
+            raise UnusableError(f"{record.name} names a file outside its folder: {name}")
         open_regular(file).close()
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name, RuntimeError: a loop of links
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigError(f"{record.name} names {name}, which cannot be read", found=reason) from None
+        raise UnusableError(f"{record.name} names {name}, which cannot be read", found=why(error)) from None
     return folder / name
 
 
@@ -204,5 +204,5 @@ def picture_beside(record: Path, name: str) -> Path:
     file = beside(record, name)
     with open_regular(file) as opened:
         if opened.read(len(PNG)) != PNG:
-            raise ConfigError(f"{record.name} names {name}, which is not a PNG picture")
+            raise UnusableError(f"{record.name} names {name}, which is not a PNG picture")
     return file

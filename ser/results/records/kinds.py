@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError, json
 
 from ser import outside, registry
 from ser.audit.record import AuditRecord
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.jsonfile import AnyModel, Model, decode, read_limited
 from ser.results.records.comparison import ResultComparison
 from ser.results.records.data_facts import stated_facts
@@ -106,7 +106,7 @@ def read_summary(path: Path) -> Summary | FewshotSummary:
     beginning = beginning_of(content, "summary", path)
     if beginning.schema != SUMMARY_SCHEMA:
         found = "none" if beginning.schema is UNSET else repr(beginning.schema)
-        raise ConfigError(f"{path} is not a summary", expected="the record of an experiment", found=found)
+        raise UnusableError(f"{path} is not a summary", expected="the record of an experiment", found=found)
     model: type[Summary | FewshotSummary] = Summary if beginning.percentages is UNSET else FewshotSummary
     return _opened(decode(content, model, path), path)
 
@@ -129,7 +129,7 @@ def beginning_of(content: bytes, what: str, path: Path) -> Beginning:
     try:
         return json.decode(content, type=Beginning)
     except ValidationError:
-        raise ConfigError(f"{path} is not a {what}", expected="a JSON object") from None
+        raise UnusableError(f"{path} is not a {what}", expected="a JSON object") from None
     except (ValueError, RecursionError):
         return decode(content, Beginning, path)
 
@@ -178,7 +178,7 @@ def read_record(path: Path, what: str = "result") -> Model:
     beginning = beginning_of(content, what, path)
     model = schemas().get(str(beginning.schema))
     if model is None:
-        raise ConfigError(
+        raise UnusableError(
             f"{path} is not a {what} of a known kind",
             expected=f"schema {', '.join(schemas())}",
             found="none" if beginning.schema is UNSET else repr(beginning.schema),

@@ -64,4 +64,4 @@ def _lines(finding: Finding) -> Iterator[str]:
         shown = [shorten(example, LONG, placeholder=" ...") for example in finding.examples[:SHOWN]]
         yield "e.g. " + "; ".join(shown) + ("; ..." if len(finding.examples) > len(shown) else "")
     if finding.action:
-        yield f"-> {finding.action}"
+        yield f"What to do: {finding.action}"

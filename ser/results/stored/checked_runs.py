@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, SerError
-from ser.files import read_bytes
+from ser.files import read_bytes, why
 from ser.jsonfile import plain
 from ser.results.metrics.classification import class_numbers
 from ser.results.metrics.measures import columns, outputs_of, run_scores, truth_columns
@@ -104,7 +104,7 @@ def _frame(path: Path, row: RunRow, record: RunRecord, verdict: Verdict) -> pd.D
             verdict.add(f"{name}, SHA-256", record.predictions_sha256, digest)
         check_predictions(frame, outputs_of(frame))
     except OSError as error:
-        verdict.add(name, f"cannot be read: {error.strerror}", "a run's predictions")
+        verdict.add(name, f"cannot be read: {why(error)}", "a run's predictions")
         return None
     except (SerError, TypeError) as error:
         verdict.add(name, str(error), "predictions as they were written")

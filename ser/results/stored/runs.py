@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import asdict
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.jsonfile import Model, check, decode, read_limited, write_json
 from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
@@ -110,7 +110,7 @@ def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
             if column.startswith(("p_", "v_")):
                 frame[column] = frame[column].astype(np.float32)
     except (ValueError, KeyError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
-        raise ConfigError(f"cannot read the predictions {path}", found=error) from None
+        raise UnusableError(f"cannot read the predictions {path}", found=error) from None
     for key, value in amount.items():
         frame[key] = float(value)
     return frame

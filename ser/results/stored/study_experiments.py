@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from ser.errors import ConfigError
+from ser.errors import ConfigError, UnusableError
 from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.find import beside
@@ -58,7 +58,7 @@ class Experiments:
             file = beside(self.path, record)
             summary = read_record(file, "summary")
             if not isinstance(summary, (Summary, FewshotSummary)):
-                raise ConfigError(f"{file} is not a summary")
+                raise UnusableError(f"{file} is not a summary")
         except ConfigError as error:
             self.verdict.add(record, error.line(), "the summary of an experiment")
             return None

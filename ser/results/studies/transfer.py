@@ -50,6 +50,11 @@ class Variant(Model, kw_only=True):
         Annotated[bool, Meta(description="True if its lambda has the best selection score of its method.")] | UnsetType
     ) = UNSET
 
+    @property
+    def in_words(self) -> str:
+        """The variant as a sentence names it, in which the number of its lambda would stand beside that of the score."""
+        return self.name if self.weight is UNSET else f"{self.method} (lambda {self.weight:g})"
+
 
 class Study(StudyRecord, kw_only=True):
     """Transfer from a source corpus to a target: adaptation or fine-tuning beside the source's head alone and the target's."""
@@ -81,8 +86,8 @@ class Study(StudyRecord, kw_only=True):
         best = max([v for v in asked if v.chosen is not False], key=lambda v: v.pooled.main.mean, default=None)
         bounds = [v for v in self.variants if v.method in ("none", "oracle")]
         several = "highest of the methods " if len({v.method for v in asked}) > 1 else ""
-        told = [] if best is None else [f"{several}{best.name} {with_interval(best.pooled.main)}"]
-        told += [f"{v.name} {with_interval(v.pooled.main)}" for v in bounds]
+        told = [] if best is None else [f"{several}{best.in_words} {with_interval(best.pooled.main)}"]
+        told += [f"{v.in_words} {with_interval(v.pooled.main)}" for v in bounds]
         main = self.variants[0].pooled
         return f"{main_head(main)} on {self.dataset}: {'; '.join(told)}; {many(main.main.n, 'run')}."
 

@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError, SerError, TrainingError
+from ser.errors import ConfigError, SerError, TrainingError, UnusableError
 from ser.metadata.targets import DIMENSIONS
 from ser.train.classical.classifier import PREFIX, Classical, class_of, estimator
 from ser.train.classical.learner import fit_alone
@@ -121,7 +121,7 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             error,
         ) from None
     if strange:
-        raise ConfigError(
+        raise UnusableError(
             f"{place} holds types that no classifier of scikit-learn is made of: nothing was loaded",
             expected=f"types of scikit-learn {sklearn.__version__}, NumPy and SciPy; its header says scikit-learn"
             f" {config.scikit_learn}",
@@ -129,7 +129,7 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             action="Do not use the file. If you made it yourself, with another scikit-learn: take that one, or train it again.",
         )
     if not members:
-        raise ConfigError(
+        raise UnusableError(
             f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__
         )
     versions = {
@@ -174,7 +174,7 @@ def _check_array(file: IO[bytes], size: int) -> None:
 
 def unusable_classifier(problem: str, expected: str, error: Exception) -> ConfigError:
     """The error of a saved classifier that scikit-learn fails on, which it does in many ways."""
-    return ConfigError(
+    return UnusableError(
         problem,
         expected=expected,
         found=f"{type(error).__name__}: {error}"[:200].rstrip("."),

@@ -69,7 +69,7 @@ def train_methods(job: FewshotJob, experiments: Mapping[str, Experiment], option
     if size == 1 and engine(len(apart), sklearn=sklearn).jobs > 1:
         units = sorted(apart, key=lambda unit: unit.amounts[0].of(len(unit.fold.train)), reverse=True)
     results = scheduler.run_units(learn, units, engine(len(units), sklearn=sklearn))
-    for _, finished in progress(results, len(units), label, "stack", options.quiet):
+    for _, finished in progress(results, len(units), label, "job", options.quiet):
         for name, described in finished:
             sound = [r for r in described if not isinstance(r, SerError)]
             for run in sound:
@@ -118,7 +118,7 @@ def _sources(
     which = [i for i, group in enumerate(stacks) if from_source & set(group)]
     units = [(job, stacks[i]) for i in which]
     results = scheduler.run_units(train_source, units, engine(len(units)))
-    for k, source in progress(results, len(units), f"{label}: source", "stack", quiet):
+    for k, source in progress(results, len(units), f"{label}: source", "job", quiet):
         found[which[k]] = source
     return found
 

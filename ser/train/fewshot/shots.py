@@ -50,9 +50,9 @@ def amounts(percentages: Sequence[float] | None, shots: Sequence[int] | None) ->
     if percentages is None:
         percentages = () if shots else (10, 20, 50, 100)
     if not all(0 < p <= 100 for p in percentages) or not (percentages or shots):
-        raise ConfigError(f"percentages {list(percentages)}", expected="numbers above 0 and up to 100")
+        raise ConfigError(f"percentages = {list(percentages)}", expected="numbers above 0 and up to 100")
     if any(n < 1 or n != int(n) for n in shots or ()):
-        raise ConfigError(f"shots {list(shots or ())}", expected="whole numbers, 1 or more")
+        raise ConfigError(f"shots = {list(shots or ())}", expected="whole numbers, 1 or more")
     by_number = [Amount(shots=n) for n in sorted({int(n) for n in shots or ()})]
     return by_number + [Amount(p) for p in sorted({float(p) for p in percentages})]
 

@@ -44,7 +44,7 @@ def train_final(experiment: Experiment) -> None:
     units = [(job, epochs, group) for group in groups(missing, size)]
     engine = engine_of(options, len(units), job.device, short=False, sklearn=isinstance(job.recipe, Classical))
     results, errors = run_units(train_on_all, units, engine), list[SerError]()
-    for _, found in progress(results, len(units), f"{experiment.name}, all utterances", "stack", options.quiet):
+    for _, found in progress(results, len(units), f"{experiment.name}, all utterances", "job", options.quiet):
         errors += found
     own = {head_file_name(run, ALL_ROWS) for run in experiment.runs}
     for file in job.folder.glob(f"*.fold-{ALL_ROWS}{HEAD}"):

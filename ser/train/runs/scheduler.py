@@ -166,7 +166,7 @@ def train(
         Each unit as it finishes, the runs that were finished, and the errors of those that diverged.
     """
     with closing(run_units(guarded if keep_going else train_unit, units, engine)) as results:
-        for k, finished in progress(results, len(units), label, "stack", quiet):
+        for k, finished in progress(results, len(units), label, "job", quiet):
             unit = units[k]
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:

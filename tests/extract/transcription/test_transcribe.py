@@ -383,7 +383,7 @@ def test_from_the_command_line_to_tensors_of_transcripts(
     capsys.readouterr()
     assert ser(*extract, "--text-source", "asr") == 1
     assert "2 utterances of toy have no transcript in asr-tiny-speaking, first u18" in capsys.readouterr().err
-    assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--text-source", "simulated") == 1
+    assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--text-source", "simulated") == 2
     assert "--text-source simulated is for text" in capsys.readouterr().err
 
 

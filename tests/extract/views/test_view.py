@@ -223,14 +223,14 @@ def test_the_command(ser: Ser, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert ser(*asked, "tta,classwise1") == 0
     said = capsys.readouterr()
     assert f"toy logmel@noise15: {COUNT} done, 0 skipped, 0 failed" in said.out
-    assert ser(*asked, "louder") == 1
+    assert ser(*asked, "louder") == 2
     assert "no such view" in capsys.readouterr().err
     assert ser(*asked, "classwise1", "--view-scheme", "native", "--overwrite") == 0
     assert ser("store", "verify") == 0
     assert "toy logmel@speed0.95: 20 utterances, all as they were written" in capsys.readouterr().out
-    assert ser("extract", "--dataset", "toy", "--text", "wordpiece", "--views", "tta") == 1
+    assert ser("extract", "--dataset", "toy", "--text", "wordpiece", "--views", "tta") == 2
     assert "no audio encoder" in capsys.readouterr().err
-    assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--impulses", str(tmp_path)) == 1
+    assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--impulses", str(tmp_path)) == 2
     assert "--impulses is for --views" in capsys.readouterr().err
 
 
@@ -239,7 +239,7 @@ def test_the_policy_is_refused_on_validation_and_test_data(
 ) -> None:
     assert ser("extract", "--dataset", "toy", "--audio", "logmel", "--jobs", "1", "--views", "noise15,classwise1") == 0
     fit = ("fit", "--dataset", "toy", "--runs", "1", "--epochs", "1", "--head", "mean_linear", "--protocol", "random")
-    assert ser(*fit, "--audio", "logmel@classwise1") == 1
+    assert ser(*fit, "--audio", "logmel@classwise1") == 2
     assert "gives its true label away (scheme 4)" in capsys.readouterr().err
     assert ser(*fit, "--audio", "logmel@noise15", "--output", str(tmp_path / "noisy.json")) == 0
     assert ser(*fit, "--views", "all", "--output", str(tmp_path / "viewed.json")) == 0

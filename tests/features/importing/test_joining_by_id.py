@@ -264,7 +264,7 @@ def test_a_declaration_is_of_a_store_of_the_import(tmp_path: Path, capsys: pytes
     with pytest.raises(ConfigError, match="unknown store of this import: 'text'"):
         make(tmp_path, *words, encoders={"text": "x"})
     twice = ["store", "import", "--dataset", "d", "--features", words[0], "--encoder", "x", "--encoder", "y"]
-    assert main([*twice, "--workspace", str(tmp_path)]) == 1
+    assert main([*twice, "--workspace", str(tmp_path)]) == 2
     assert "--encoder has one store twice; expected each store once; found x, y" in capsys.readouterr().err
 
 

@@ -173,6 +173,18 @@ def test_a_scheme_that_keeps_fewer_utterances_takes_the_same_folds(tmp_path: Pat
         read_folds(tmp_path / "f.csv", frame)
 
 
+def test_a_file_that_is_not_one_of_folds_is_left_as_it_is(tmp_path: Path) -> None:
+    table, frame, labels = corpus()
+    folds = make_folds("speaker", table, frame, labels, FoldOptions(3))
+    file = tmp_path / "f.csv"
+    save_folds(file, frame, folds)
+    save_folds(file, frame, folds)  # its own is written again
+    file.write_text("utterance_id,emotion\na,joy\n")
+    with pytest.raises(ConfigError, match=r"f.csv is there already, and is not a file of folds"):
+        save_folds(file, frame, folds)
+    assert file.read_text() == "utterance_id,emotion\na,joy\n"
+
+
 def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) -> None:
     table, frame, labels = corpus()
     ids = list(frame["utterance_id"])

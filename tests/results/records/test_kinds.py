@@ -65,5 +65,5 @@ def test_the_command_prints_schemas(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.split() == list(kinds())
     assert main(["results", "schema", "audit"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(json_schema(kinds()["audit"])))
-    assert main(["results", "schema", "summery"]) == 1
+    assert main(["results", "schema", "summery"]) == 2
     assert "Did you mean 'summary'?" in capsys.readouterr().err

@@ -262,7 +262,7 @@ def test_the_command_line_takes_them(maker: Any, capsys: pytest.CaptureFixture[s
     assert "all runs are equal" in said
     (path,) = maker.space.results.glob("fit-toy-sklearn-SVC-*.json")
     assert json.loads(path.read_text())["config"]["head_options"] == {"C": 0.1, "kernel": "linear"}
-    assert main([*base, "sklearn:SVC", "--epochs", "3"]) == 1
+    assert main([*base, "sklearn:SVC", "--epochs", "3"]) == 2
     assert "--epochs means nothing to head sklearn:SVC" in capsys.readouterr().err
-    assert main([*base, "sklern:SVC"]) == 1
+    assert main([*base, "sklern:SVC"]) == 2
     assert "sklern" in capsys.readouterr().err

@@ -115,7 +115,7 @@ def test_the_command_and_what_is_shown(
         "--head",
         "linear",
     ]
-    assert main([*words, "--simple", "sklearn:LogisticRegression", "--protocol", "official"]) == 1
+    assert main([*words, "--simple", "sklearn:LogisticRegression", "--protocol", "official"]) == 2
     assert "--epochs means nothing to head sklearn" in capsys.readouterr().err
     assert main([*words, "--simple", "early", "--protocol", "official"]) == 0
     said = capsys.readouterr().out

@@ -180,9 +180,9 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(maker: Any, capsys: 
     assert "chosen" in capsys.readouterr().out
     assert main(["results", "show", path.stem, "--format", "csv", "--workspace", str(maker.space.root)]) == 0
     assert f"{path.stem},chosen,pooled,UA," in capsys.readouterr().out
-    assert main([*base, "--grid", "head.C=1,2", "--head-option", "C=3"]) == 1
+    assert main([*base, "--grid", "head.C=1,2", "--head-option", "C=3"]) == 2
     assert "head.C is given and searched" in capsys.readouterr().err
-    assert main([*base, "--random", "3"]) == 1
+    assert main([*base, "--random", "3"]) == 2
     assert "nothing to search" in capsys.readouterr().err
     assert main(["results", "list", "--workspace", str(maker.space.root)]) == 0
 
@@ -442,5 +442,5 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
     ):
         with pytest.raises(ConfigError, match=problem):
             search("toy", maker.space, **{**FAST, **options})
-    assert main(["fit", "--workspace", str(maker.space.root), "--halving", "2"]) == 1
+    assert main(["fit", "--workspace", str(maker.space.root), "--halving", "2"]) == 2
     assert "Add --grid with the values to try" in capsys.readouterr().err

@@ -410,7 +410,7 @@ def test_few_runs_that_are_exchanged_whole_have_no_p_and_no_verdict(runs: int) -
 def test_the_command_needs_a_source(maker: Any, capsys: Any) -> None:
     maker.table("a")
     maker.store("a")
-    assert main(["adapt", "--target", "a", "--workspace", str(maker.space.root)]) == 1
+    assert main(["adapt", "--target", "a", "--workspace", str(maker.space.root)]) == 2
     assert "--source NAME" in capsys.readouterr().err
 
 

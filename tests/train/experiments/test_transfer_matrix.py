@@ -326,5 +326,5 @@ def test_the_command(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert {p.name for p in maker.space.root.glob("m.*")} == {"m.json", "m.csv", "m.matrix.png"}
     capsys.readouterr()
     for wrong in (["--matrix", "--source", "one"], ["--datasets", "one,two"], ["--matrix", "--datasets", "one"]):
-        assert main(["transfer", *wrong, *fast]) == 1
+        assert main(["transfer", *wrong, *fast]) == 2
         assert capsys.readouterr().err.startswith("ser: ")

@@ -110,5 +110,5 @@ def test_others_take_the_final_heads_and_say_so(toy: Maker, tmp_path: Path, caps
     assert "trained on all rows" in " ".join(card.split())
     with pytest.raises(ConfigError, match="is a final head, which was trained on all utterances"):
         find_model(str(find_heads(name, toy.space.results)[0]), toy.space)
-    assert main([*fit, "--final", "--grid", "lr=1e-3,1e-4", *space]) == 1
+    assert main([*fit, "--final", "--grid", "lr=1e-3,1e-4", *space]) == 2
     assert "--final is of one setting" in capsys.readouterr().err
