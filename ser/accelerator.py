@@ -36,6 +36,36 @@ def gpus() -> list[str]:
     return [f"cuda:{number}" for number in range(count)]
 
 
+def pick_device(device: str, every: bool = False) -> str:
+    """A device of this machine as torch names it; for `auto` the first GPU, or else the CPU.
+
+    Args:
+        every: `cuda:all` is one too, where there are several GPUs: each worker process takes its own, see `device_here`.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    import torch
+
+    if every and device == ALL_GPUS:
+        return device if len(gpus()) > 1 else "cuda"
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count()
+    there = {"cpu": 1, "cuda": count, "mps": int(torch.backends.mps.is_available())}
+    if (number or "0").isdecimal() and int(number or 0) < there.get(kind, 0):
+        return device
+    known = ["auto", "cpu", *(["cuda", f"cuda:0 to cuda:{count - 1}"] if count > 1 else ["cuda"] * count)]
+    known += ["mps"] * there["mps"]
+    raise ConfigError(
+        f"--device {device}: there is no such device here",
+        expected=f"one of {', '.join(known)}",
+        found=None if len(known) > 2 else f"no GPU by torch {torch.__version__}",
+        action="Take --device cpu.",
+    )
+
+
 def device_here(device: str) -> str:
     """The device itself; of `cuda:all` the GPU of this process."""
     return _own_gpu() if device == ALL_GPUS else device

@@ -11,6 +11,7 @@ import pandas as pd
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from ser.accelerator import pick_device
 from ser.errors import ConfigError, SerError
 from ser.evaluation import record
 from ser.evaluation.ensembles import compare_snapshots, evaluate_mean_of_runs, evaluate_views
@@ -31,7 +32,7 @@ from ser.results.records.evaluation import AnyEvaluation, Evaluation
 from ser.results.records.gaps import EvaluatedGroups
 from ser.train.option import converted
 from ser.train.runs.options import option_fields
-from ser.train.runs.plan import pick_device, workers
+from ser.train.runs.plan import workers
 from ser.workers.engine import CLUSTERS, LOCAL, Engine, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
@@ -98,7 +99,7 @@ def evaluate(
     device = str(converted(option_fields()["device"], device))
     refuse_contradictions(jobs, backend, address, device)
     if backend not in CLUSTERS or device == "auto":  # the workers of a cluster may have a GPU that this machine has not
-        device = pick_device(device)
+        device = pick_device(device, every=True)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
     options = EvaluationOptions(

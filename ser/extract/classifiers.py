@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ser.accelerator import exact
+from ser.accelerator import exact, pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
 from ser.extract.encoder import Encoder
@@ -32,7 +32,7 @@ from ser.extract.models.loading import (
     weights_identity,
 )
 from ser.extract.models.stem import receptive_field
-from ser.extract.options import DTYPES, EncoderOptions, at_revision, refuse_unused, torch_device, torch_dtype
+from ser.extract.options import DTYPES, EncoderOptions, at_revision, refuse_unused, torch_dtype
 from ser.extract.provenance import versions
 from ser.features.stores.names import CLASSES
 from ser.optional import need
@@ -60,7 +60,7 @@ def load_classifier(name: str, options: EncoderOptions) -> Classifier:
     """
     name, options = at_revision(name, options)
     refuse_unused(options, name, dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, "emotion2vec", emotion2vec.CHECKPOINTS)
     if known.checkpoint is not None or emotion2vec.accepts(name):
         hubs = (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub)
@@ -135,7 +135,7 @@ class AudioClassifier(Classifier):
         config = self.model.config
         if hasattr(config, "conv_kernel") and hasattr(config, "conv_stride"):
             self.minimum = receptive_field(config.conv_kernel, config.conv_stride)
-        self.device, self.dtype = torch_device(options.device), torch_dtype(options.dtype)
+        self.device, self.dtype = pick_device(options.device), torch_dtype(options.dtype)
         self.model.to(self.device)
         self.labels = tuple(str(config.id2label[k]) for k in range(config.num_labels))
         self.assets = {}

@@ -133,25 +133,8 @@ def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) 
         values = [getattr(default, key), *allowed.get(key, ())]
         if value not in values:
             known = ", ".join(str(v) for v in values if v is not None)
-            raise ConfigError(f"{name}: --{key} {value}", expected=known or f"no --{key}: it has none")
-
-
-def torch_device(name: str) -> str:
-    """A torch device; `auto` is the first GPU, or else the CPU.
-
-    Raises:
-        ConfigError: this machine has no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if not (index or "0").isdigit() or int(index or 0) >= there.get(kind, 0):
-        known = ["auto", "cpu"] + [k for k in ("cuda", "mps") if there[k]]
-        raise ConfigError(f"there is no device {name!r} here", expected=f"one of {', '.join(known)}")
-    return name
+            given = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ConfigError(f"{name}: --{key} {given}", expected=known or f"no --{key}: it has none")
 
 
 def torch_dtype(name: str) -> Any:

@@ -13,10 +13,11 @@ is the reference that a test compares it with. funasr is not needed to run it, b
 
 from pathlib import Path
 
+from ser.accelerator import pick_device
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
-from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused
 from ser.metadata.ledger import FINE_TUNING, PRE_TRAINING, UNKNOWN, TrainingData, all_are
 
 MODALITY = "audio"
@@ -95,7 +96,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, or the checkpoint lacks a weight.
     """
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, "emotion2vec", CHECKPOINTS)
     found = locate_model(known, options, NEEDS, (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub))
     from ser.extract.models.emotion2vec import Emotion2vec

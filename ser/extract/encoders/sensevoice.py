@@ -14,10 +14,11 @@ reference that a test compares it with. funasr is not needed to run it.
 
 from pathlib import Path
 
+from ser.accelerator import pick_device
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import hugging_face_cache, hugging_face_hub, modelscope_cache, modelscope_hub
-from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused
 from ser.metadata.ledger import UNKNOWN, TrainingData
 
 MODALITY = "audio"
@@ -56,7 +57,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, or the checkpoint lacks a weight.
     """
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, "sensevoice", CHECKPOINTS)
     own = known.model.startswith("iic/")
     hubs = (modelscope_cache, modelscope_hub) if own else (hugging_face_cache, hugging_face_hub)

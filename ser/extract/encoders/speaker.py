@@ -11,11 +11,12 @@ published names; those of funasr are the reference that a test compares them wit
 
 from pathlib import Path
 
+from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import hugging_face_cache, hugging_face_hub, modelscope_cache, modelscope_hub
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 
 MODALITY = "audio"
@@ -86,7 +87,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, or the weights are of another network or incomplete.
     """
     refuse_unused(options, name, pooling=["mean"], dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, "speaker", CHECKPOINTS)
     own = known.model.startswith("iic/")
     hubs = (modelscope_cache, modelscope_hub) if own else (hugging_face_cache, hugging_face_hub)

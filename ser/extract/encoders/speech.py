@@ -17,13 +17,14 @@ and what one makes of padding would reach real frames through the next).
 
 from pathlib import Path
 
+from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder, audio_families
 from ser.extract.encoders._example import SIZES, save_model
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.loading import NEEDS, PREPROCESSOR, model_config
-from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused, torch_device
+from ser.extract.options import DTYPES, STATISTICS, EncoderOptions, refuse_unused
 from ser.metadata.ledger import FINE_TUNING, UNKNOWN, TrainingData, all_are
 from ser.optional import need
 
@@ -197,7 +198,7 @@ def load(name: str, options: EncoderOptions) -> Encoder:
         EncoderError: the files are missing, are of another kind of model, or lack a weight.
     """
     need("transformers", "encoders", kind=EncoderError)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, "speech", CHECKPOINTS)
     if known.checkpoint is not None:  # refused before anything is fetched
         _refuse_unused(options, name)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.accelerator import exact
+from ser.accelerator import exact, pick_device
 from ser.errors import AudioError, ConfigError, EncoderError
 from ser.extract.checkpoints import ModelName, is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
@@ -41,7 +41,6 @@ from ser.extract.options import (
     refuse_pooled_frames,
     refuse_unused,
     store_name,
-    torch_device,
 )
 from ser.extract.provenance import versions
 from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
@@ -146,7 +145,7 @@ def load(name: str, options: EncoderOptions) -> "TextEncoder":
     """
     need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     refuse_pooled_frames(options, name)
     known = parse_model_name(name, "text", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, TOKENIZER))
@@ -193,7 +192,7 @@ class TextEncoder(Encoder):
         if self.sentence is not None and self.sentence.longest is not None:
             self.limit = min(self.limit, self.sentence.longest)
         self.cut = 0
-        self.device = torch_device(options.device)
+        self.device = pick_device(options.device)
         self.model.to(self.device)
         usual = "last" if self._is_decoder() else "cls"
         if (options.pooling, usual) == ("cls", "last"):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ser.accelerator import exact
+from ser.accelerator import exact, pick_device
 from ser.errors import AudioError, EncoderError
 from ser.extract.checkpoints import ModelName
 from ser.extract.encoder import Encoder
@@ -21,7 +21,6 @@ from ser.extract.options import (
     chosen_layers,
     refuse_pooled_frames,
     store_name,
-    torch_device,
 )
 
 # Seconds of audio in a batch. On a CPU the products are large enough with few utterances, and more only leave the
@@ -60,7 +59,7 @@ class Frozen(Encoder):
         self.layers = chosen_layers(options.layers, depth, self.level)
         self.stacked = self.level == "utterance" and (options.layers == "all" or len(self.layers) > 1)
         self.name = store_name(name.short, options, "utterance")
-        self.device = torch_device(options.device)
+        self.device = pick_device(options.device)
         self.dtype = options.dtype
         self.batch_seconds = options.batch_seconds
         self.assets = {}

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name, sha256, tensor_files
 from ser.extract.encoder import Checkpoint
 from ser.extract.hubs import TENSORS, ModelFiles
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_dtype
 from ser.files import JsonObject
 from ser.optional import need
 
@@ -47,7 +48,7 @@ def find_model(
     """
     need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, dtype=DTYPES, **allowed)
-    torch_device(options.device)
+    pick_device(options.device)
     known = parse_model_name(name, family, checkpoints)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     refuse_other_kind(found, known.model, what, kinds)

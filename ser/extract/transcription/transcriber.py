@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ser import registry
-from ser.accelerator import exact
+from ser.accelerator import exact, pick_device
 from ser.errors import ConfigError, EncoderError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name
 from ser.extract.encoder import ENCODERS
@@ -32,7 +32,7 @@ from ser.extract.models.loading import (
     refuse_other_kind,
     weights_identity,
 )
-from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_device, torch_dtype
+from ser.extract.options import DTYPES, EncoderOptions, refuse_unused, torch_dtype
 from ser.extract.plan import chunks
 from ser.extract.provenance import versions
 from ser.files import JsonObject
@@ -73,7 +73,7 @@ def load_transcriber(name: str, options: EncoderOptions, language: str = TABLE, 
     for package in ("transformers", "rapidfuzz"):  # the second for the word error rate, at the end of hours of work
         need(package, "encoders", kind=EncoderError)
     refuse_unused(options, name, dtype=DTYPES)
-    torch_device(options.device)
+    pick_device(options.device)
     family = registry.load(ENCODERS, "whisper")
     known = parse_model_name(name, "whisper", family.CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR, TOKENIZER, (GENERATION,)))
@@ -109,7 +109,7 @@ class Transcriber:
         self.language, self.beams = language, beams
         self.sample_rate, self.minimum = int(self.extractor.sampling_rate), int(self.extractor.n_fft)
         self.window = int(self.extractor.n_samples)
-        self.device = torch_device(options.device)
+        self.device = pick_device(options.device)
         self.dtype = torch_dtype(options.dtype)
         self.model.to(self.device)
         self.batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from ser.accelerator import ALL_GPUS, gpus
+from ser.accelerator import ALL_GPUS, gpus, pick_device
 from ser.errors import ConfigError
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
@@ -35,29 +34,10 @@ def device_of(recipe: Recipe, device: str) -> str:
         ConfigError: the device cannot be used.
     """
     if not isinstance(recipe, Classical):
-        return pick_device(device)
+        return pick_device(device, every=True)
     if device not in ("auto", "cpu"):
         raise ConfigError(f"--device {device} means nothing to head {recipe.head}", expected="auto or cpu")
     return "cpu"
-
-
-def pick_device(device: str) -> str:
-    """The device itself; for `auto` the GPU where there is one.
-
-    Raises:
-        ConfigError: there is no GPU, or none of that number.
-    """
-    if device == ALL_GPUS:
-        return device if len(gpus()) > 1 else "cuda"
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = device.partition(":")
-    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind, 1)
-    if there == 0:
-        raise ConfigError(f"--device {device}: torch {torch.__version__} finds no GPU", action="Take --device cpu.")
-    if number and int(number) >= there:
-        raise ConfigError(f"--device {device}", expected=f"a GPU from cuda:0 to cuda:{there - 1}")
-    return device
 
 
 def trained_once(folds: Sequence[Fold]) -> list[list[Fold]]:

@@ -129,7 +129,7 @@ def test_names_that_do_not_fit() -> None:
         with pytest.raises(ConfigError, match="family"):
             base.load(family, modality, EncoderOptions())
     for name, modality in [("emotion2vec", "audio"), ("wavlm-base", "audio"), ("bert", "text")]:
-        with pytest.raises(ConfigError, match="no device"):
+        with pytest.raises(ConfigError, match="no such device"):
             base.load(name, modality, EncoderOptions(device="cuda:99"))
 
 

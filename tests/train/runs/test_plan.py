@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser.accelerator import device_here
+from ser.accelerator import device_here, pick_device
 from ser.errors import ConfigError, SerError
 from ser.features.blocks import Block
 from ser.metadata.folds.fold import Fold
@@ -81,21 +81,23 @@ def test_workers_are_bounded_by_units_and_cores() -> None:
     assert plan.workers(8, 3, "cpu") == 3
     assert plan.workers(None, 1000, "cpu") >= 1
     assert plan.workers(8, 3, "cuda") == 1
-    assert plan.pick_device("cpu") == "cpu"
+    assert pick_device("cpu") == "cpu"
     if not torch.cuda.is_available():
-        assert plan.pick_device("auto") == "cpu"
-        with pytest.raises(ConfigError, match="finds no GPU"):
-            plan.pick_device("cuda")
+        assert pick_device("auto") == "cpu"
+        with pytest.raises(ConfigError, match="no GPU by torch"):
+            pick_device("cuda")
     if not torch.backends.mps.is_available():
-        with pytest.raises(ConfigError, match="finds no GPU"):
-            plan.pick_device("mps")
+        with pytest.raises(ConfigError, match="no GPU by torch"):
+            pick_device("mps")
 
 
 def test_a_gpu_of_a_number_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert plan.pick_device("cuda:1") == "cuda:1"
-    with pytest.raises(ConfigError, match="--device cuda:2; expected a GPU from cuda:0 to cuda:1"):
-        plan.pick_device("cuda:2")
+    assert pick_device("cuda:1") == "cuda:1"
+    with pytest.raises(
+        ConfigError, match=r"--device cuda:2: .* expected one of auto, cpu, cuda, cuda:0 to cuda:1\. Take"
+    ):
+        pick_device("cuda:2")
 
 
 @pytest.mark.filterwarnings("error")
@@ -159,6 +161,6 @@ def test_few_runs_are_stacks_for_each_gpu(data: Callable[..., Data], monkeypatch
     assert size(20, "cuda:all", folds=3) == 15
     assert plan.workers(None, 100, "cuda:all") == 4
     assert plan.workers(2, 100, "cuda:all") == plan.workers(None, 2, "cuda:all") == 2
-    assert plan.pick_device("cuda:all") == "cuda:all"
+    assert pick_device("cuda:all", every=True) == "cuda:all"
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert plan.pick_device("cuda:all") == "cuda"
+    assert pick_device("cuda:all", every=True) == "cuda"
