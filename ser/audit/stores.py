@@ -38,15 +38,15 @@ def store_findings(workspace: Workspace, split: SplitTable) -> list[Finding]:
                 imported[name] = check_values(store, labels)
     simulated = [n for n in text if text_sources.is_simulated(text_sources.source_of(identities[n]), split.table.frame)]
     return [
-        *encoder_findings({n: identities[n] for n in originals(list(identities))}, split.table.facts.get("corpus")),
+        *encoder_findings({n: identities[n] for n in originals(list(identities))}, ledger.published(split.table.facts)),
         *_made_with_labels(identities, simulated),
         *_imported(imported, split),
     ]
 
 
-def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding]:
-    """Find encoders that have seen a corpus (the name of its plugin) in their own training, or of which that is not known."""
-    said = {name: _seen(identity, corpus or "") for name, identity in identities.items()}
+def encoder_findings(identities: Identities, corpus: str) -> list[Finding]:
+    """Find encoders that have seen a corpus (see `ledger.published`) in their own training, or of which that is not known."""
+    said = {name: _seen(identity, corpus) for name, identity in identities.items()}
     met = [f"{name}: {words}" for name, words in said.items() if words]
     unknown = [name for name, words in said.items() if words is None]
     return [
@@ -71,22 +71,16 @@ def encoder_findings(identities: Identities, corpus: str | None) -> list[Finding
 
 def _seen(identity: Mapping[str, Any], corpus: str) -> str | None:
     """The training in which an encoder, or the recogniser of its text, has met a corpus; "" for none, None if not known."""
-    names = str(identity.get("encoder", "")), str(identity.get("model", ""))
-    own = _status(corpus, *names)
-    if ledger.entry(*names) is None and not ("weights_sha256" in identity or ledger.is_imported(identity)):
-        own = ""  # no trained weights: signal processing has seen nothing
-    recogniser = ledger.recogniser(identity)
-    heard = _status(corpus, recogniser) if recogniser else ""
-    words = "; ".join(words for words in (own, heard and f"recogniser: {heard}") if words)
-    return words or (None if own is None or heard is None else "")
-
-
-def _status(corpus: str, *names: str) -> str | None:
-    known = ledger.entry(*names)
-    status = known.status(corpus) if known else ledger.UNKNOWN
-    if known and status in (ledger.FINE_TUNING, ledger.PRE_TRAINING):
-        return f"{status} ({known.source})"
-    return None if status == ledger.UNKNOWN else ""
+    own, heard = ledger.verdicts(corpus, str(identity.get("encoder", "")), identity)
+    if own == ledger.NOT_IN_IT and not ("weights_sha256" in identity or ledger.is_imported(identity)):
+        own = ledger.Verdict(ledger.CLEAN, "")  # no trained weights: signal processing has seen nothing
+    met = (ledger.FINE_TUNING, ledger.PRE_TRAINING)
+    found = [
+        f"{what}{verdict.status} ({verdict.source})"
+        for what, verdict in (("", own), ("recogniser: ", heard))
+        if verdict.status in met
+    ]
+    return "; ".join(found) or (None if ledger.UNKNOWN in (own.status, heard.status) else "")
 
 
 def _made_with_labels(identities: Identities, simulated: list[str]) -> list[Finding]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ser import registry
 
@@ -41,6 +41,14 @@ class TrainingData:
         return self.seen.get(corpus, self.otherwise)
 
 
+class Verdict(NamedTuple):
+    """The status of a corpus for a model, one of `STATUSES`, and the source of that statement."""
+
+    status: str
+    source: str
+
+
+NOT_IN_IT = Verdict(UNKNOWN, "what it was trained on is not known here")  # of a model that the ledger does not know
 NOTHING_LEARNED = TrainingData("signal processing: nothing is learned")
 
 
@@ -89,8 +97,7 @@ def _last_part(name: str) -> str:
 
 def status(corpus: str, *names: str) -> str:
     """The status of a corpus for an encoder: one of `STATUSES`."""
-    found = entry(*names)
-    return found.status(corpus) if found else UNKNOWN
+    return _verdict(corpus, *names).status
 
 
 def in_words(*names: str) -> list[str]:
@@ -129,7 +136,7 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
         facts: of the table; one's own corpora and synthetic ones are not looked up.
         stores: store name -> at least `encoder`, and `identity` with `model`.
     """
-    corpus = _published(facts)
+    corpus = published(facts)
     imported = [name for name, store in stores.items() if is_imported(store.get("identity", {}))]
     found = []
     if imported:
@@ -143,10 +150,9 @@ def encoder_stamps(facts: Mapping[str, Any], stores: Mapping[str, Mapping[str, A
         return found
     for name, store in stores.items():
         identity = store.get("identity", {})
-        names = (str(identity.get("declared_encoder") or store.get("encoder", name)), str(identity.get("model", "")))
-        found += _seen("encoder", name, corpus, *names)
-        model = recogniser(identity)
-        found += _seen("speech recogniser", f"{name}, text by {model}", corpus, model) if model else []
+        own, heard = verdicts(corpus, str(store.get("encoder", name)), identity)
+        found += _seen("encoder", name, own)
+        found += _seen("speech recogniser", f"{name}, text by {recogniser(identity)}", heard)
     return found
 
 
@@ -158,11 +164,11 @@ def classifier_stamps(facts: Mapping[str, Any], which: str, *names: str) -> list
         which: the classifier, in words.
         names: of its model: short name, hub id, folder.
     """
-    corpus = _published(facts)
-    return _seen("classifier", which, corpus, *names) if corpus else []
+    corpus = published(facts)
+    return _seen("classifier", which, _verdict(corpus, *names)) if corpus else []
 
 
-def _published(facts: Mapping[str, Any]) -> str:
+def published(facts: Mapping[str, Any]) -> str:
     """The corpus that the ledger is asked about; "" for one's own corpora and synthetic ones."""
     if facts.get("synthetic") or not (facts.get("source_corpus") or facts.get("utterances_of_release")):
         return ""
@@ -174,11 +180,26 @@ def recogniser(identity: Mapping[str, Any]) -> str:
     return str((identity.get("text_source") or {}).get("model") or "")
 
 
-def _seen(what: str, which: str, corpus: str, *names: str) -> list[str]:
-    """The sentence on one model; none where it is clean."""
+def verdicts(corpus: str, encoder: str, identity: Mapping[str, Any]) -> tuple[Verdict, Verdict]:
+    """The verdicts on a store's encoder and on the recogniser of its text, which is clean where there is none.
+
+    Args:
+        encoder: its name; that which was declared for imported features is taken before it.
+        identity: of the store.
+    """
+    heard = recogniser(identity)
+    own = _verdict(corpus, str(identity.get("declared_encoder") or encoder), str(identity.get("model", "")))
+    return own, _verdict(corpus, heard) if heard else Verdict(CLEAN, "")
+
+
+def _verdict(corpus: str, *names: str) -> Verdict:
     known = entry(*names)
-    kind = known.status(corpus) if known else UNKNOWN
+    return Verdict(known.status(corpus), known.source) if known else NOT_IN_IT
+
+
+def _seen(what: str, which: str, verdict: Verdict) -> list[str]:
+    """The sentence on one model; none where it is clean."""
+    kind, source = verdict
     if kind in (FINE_TUNING, PRE_TRAINING):
-        return [f"{what} has seen this corpus: {which} in {kind}; {known.source if known else ''}"]
-    why = known.source if known else "what it was trained on is not known here"
-    return [f"{what} may have seen this corpus: {which}; {why}"] if kind == UNKNOWN else []
+        return [f"{what} has seen this corpus: {which} in {kind}; {source}"]
+    return [f"{what} may have seen this corpus: {which}; {source}"] if kind == UNKNOWN else []

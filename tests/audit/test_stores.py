@@ -14,6 +14,7 @@ from ser.features.importing.feature_files import parse
 from ser.features.importing.import_features import import_features
 from ser.features.stores.store import FeatureStore
 from ser.features.value_checks import check_values
+from ser.metadata import ledger
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.table import load_table
 
@@ -112,3 +113,21 @@ def test_the_audit_judges_the_recogniser_of_a_text(maker: Any, model: str, kind:
     maker.store("toy", "wordpiece+asr-x", modality="text", identity={"encoder": "wordpiece", "text_source": source})
     record, _ = audit_dataset("toy", maker.space, protocol="speaker", audio=False)
     assert ("encoder-unknown" in {f.kind for f in record.findings}) is kind
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen"),
+    [
+        ({"corpus": "emobox", "source_corpus": "ravdess"}, True),
+        ({"corpus": "ravdess", "utterances_of_release": 1440}, True),
+        ({"corpus": "ravdess", "synthetic": True}, False),
+    ],
+)
+def test_the_audit_names_the_encoders_that_a_stamp_names(maker: Any, facts: dict[str, Any], seen: bool) -> None:
+    maker.table("toy", speakers=6, each=2, **facts)
+    identity = {"encoder": "emotion2vec_plus_large", "weights_sha256": "ab"}
+    maker.store("toy", "e2v", identity=identity)
+    record, _ = audit_dataset("toy", maker.space, protocol="speaker", audio=False)
+    assert ("encoder-seen" in {f.kind for f in record.findings}) is seen
+    stamps = ledger.encoder_stamps(load_table("toy", maker.space).facts, {"e2v": {"encoder": "emotion2vec_plus_large"}})
+    assert (stamps == []) is not seen
