@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from ser.audio.decoding import Limits, cut_short, read_frames, read_sound
 from ser.audio.files import AGAIN, refuse_other_files
 from ser.errors import AudioError
-from ser.files import sha256_of
+from ser.files import sha256_of, why
 
 MAX_SECONDS = 1800.0  # half an hour: longer than that is a whole recording, not an utterance
 SILENCE_PEAK = 1e-4  # of full scale, around the mean: three steps of 16 bits, so dither alone counts as silence
 SEGMENT_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
 CLIPPED_SHARE = 1e-3  # a share of clipped samples above this deserves a warning
+FAR = 10  # lengths of a file: times beyond so many of them are of another unit, not rounded
 LOUDEST = 10.0  # of full scale: float samples beyond it are integers that were never divided by their range
 # Of the channels' energy: a mean of channels with less is of opposite phases (correlation under -0.98).
 CANCELLED = 0.01
@@ -180,7 +181,7 @@ def file_hash(path: Path | str) -> Any:
     try:
         return sha256_of(path)
     except OSError as error:
-        raise AudioError(f"cannot read {path}", found=error.strerror) from None
+        raise AudioError(f"cannot read {path}", found=why(error)) from None
 
 
 def segment_hash(file: Any, start: float | None, end: float | None, channel: float | None) -> bytes:
@@ -233,6 +234,7 @@ def bounds(path: Path | str, frames: int, rate: int, start: float | None, end: f
         raise AudioError(
             f"the segment {begin:g}-{stop:g} s is outside of {path}",
             expected=f"times within its {seconds:.3f} s",
+            found="times that look like milliseconds" if in_milliseconds(max(begin, stop), seconds) else None,
             action="Check the start and end columns of the table.",
             fault="segment",
         )
@@ -250,6 +252,18 @@ def bounds(path: Path | str, frames: int, rate: int, start: float | None, end: f
             f"the segment {begin:g}-{stop:g} s of {path} has no samples", expected="one sample or more", fault="segment"
         )
     return first, last
+
+
+def in_milliseconds(times: Any, seconds: Any) -> Any:
+    """True for times far behind the end of a recording that would lie within it were they milliseconds.
+
+    Args:
+        times, seconds: ends of segments and lengths of their recordings in s, numbers or columns of them.
+
+    >>> in_milliseconds(900, 1.0), in_milliseconds(1.2, 1.0), in_milliseconds(16000, 1.0)
+    (True, False, False)
+    """
+    return (times > FAR * seconds) & (times / 1000 <= seconds + SEGMENT_SLACK)
 
 
 def to_mono(path: Path | str, data: NDArray[np.float32], channel: float | None = None) -> Audio:

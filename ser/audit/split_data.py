@@ -15,7 +15,7 @@ from ser.audit import sharing
 from ser.errors import CorpusError
 from ser.features.normalise import STAMPS
 from ser.features.stores.names import split_name
-from ser.features.tensors import Tensors
+from ser.features.tensors import Tensors, too_few_classes
 from ser.metadata import ledger
 from ser.metadata.folds.fold import Fold, FoldOptions, Rows
 from ser.metadata.folds.protocols import default_protocol, make_folds, why_random
@@ -71,13 +71,13 @@ def labelled_rows(table: Table, scheme: str) -> tuple[pd.DataFrame, Rows, tuple[
     """Select the rows that a label scheme keeps; return them, their class numbers, and the classes that occur.
 
     Raises:
-        CorpusError: the scheme keeps no row.
+        ConfigError: the scheme keeps no row.
     """
     rule = load_scheme(scheme, table.frame)
     names = rule.apply(table.frame)
     keep = names.isin(rule.classes).to_numpy()
     if not keep.any():
-        raise CorpusError(f"{table.dataset}: scheme {scheme} keeps no utterance", action="Choose another --scheme.")
+        raise too_few_classes(table, scheme, ())
     present = tuple(c for c in rule.classes if (names == c).any())
     number = {c: k for k, c in enumerate(present)}
     labels = np.array([number[n] for n in names[keep]], dtype=np.int64)

@@ -23,8 +23,9 @@ from ser.features.stores.names import CLASSES, options_of_name
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.features.views import refuse_by_label, view_stores
-from ser.metadata.labels import Scheme, load_scheme
+from ser.metadata.labels import Scheme, load_scheme, native, ways_with_labels
 from ser.metadata.ledger import is_imported
+from ser.metadata.parsing import few
 from ser.metadata.schema import RATINGS, Scale
 from ser.metadata.table import Table, emotions_in_words, load_table
 from ser.metadata.targets import EMOTION, ONE_CLASS, Target, parse_target
@@ -293,7 +294,7 @@ class OpenDataset:
         frame, names = _with_features(self.table, frame, names, self.stores, self.space, dropped)
         present = tuple(c for c in (classes or rule.classes) if classes or (names == c).any())
         if len(present) < 2:
-            raise _too_few_classes(self.table, scheme, present)
+            raise too_few_classes(self.table, scheme, present)
         return frame, names, present, dropped
 
 
@@ -302,13 +303,15 @@ def too_large(corpora: Sequence[OpenDataset], memory: float | None, views: Seque
     return memory is not None and 2 * sum(corpus.feature_bytes(views) for corpus in corpora) > memory * 2**30
 
 
-def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> ConfigError:
+def too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> ConfigError:
     """The error of a table with fewer than two classes, with what can be done: not all tables have emotions."""
-    emotions = sorted(set(table.frame["emotion"]) - {""})
+    emotions, labels = sorted(set(table.frame["emotion"]) - {""}), native(table.frame).classes
     ratings = [name for name in RATINGS if table.has(name)]
     action = f"Its emotions are: {', '.join(emotions)}. `--scheme native` takes the classes that there are."
-    if len(emotions) == 1:
-        action = f"All of its utterances are {emotions[0]}: there is nothing to tell apart, by any scheme."
+    if emotions == ["other"] and len(labels) > 1:
+        action = f"Its labels ({few(labels)}) are no known emotion words. {ways_with_labels(labels)}"
+    elif len(emotions) == 1 and len(labels) == 1:
+        action = f"All of its utterances are {labels[0]}: there is nothing to tell apart, by any scheme."
     if not emotions:
         action = "It has no emotions: give its table a column emotion or label, and make it again with ser metadata."
         if ratings:
@@ -316,8 +319,9 @@ def _too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> Confi
                 f"It has ratings ({', '.join(ratings)}) and no emotions. Train on them: --target {','.join(ratings)}; or "
                 "add a column label made of the ratings (low and high, for instance)."
             )
+    classes = "class" if present else "classes"
     return ConfigError(
-        f"{table.dataset}: scheme {scheme} leaves {len(present)} class ({', '.join(present) or 'none'})",
+        f"{table.dataset}: scheme {scheme} leaves {len(present)} {classes} ({', '.join(present) or 'none'})",
         expected="two or more",
         action=action,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ser import registry
-from ser.errors import ConfigError, CorpusError
+from ser.errors import ConfigError, CorpusError, NoCorpus
 from ser.metadata import ledger
 from ser.metadata.parsing import in_columns
 from ser.metadata.schema import Row, Scale, TableFacts
@@ -92,7 +92,7 @@ def parse_corpus(
     """
     plugin = corpus(name)
     if not root.exists():
-        raise CorpusError(
+        raise NoCorpus(
             f"{plugin.TITLE}: {absent(root)}",
             expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
             action="Give the corpus folder with --root. A table file: ser metadata --dataset NAME --from FILE",
@@ -108,7 +108,7 @@ def parse_corpus(
             expected="one of the two; both only for a table of one's own, whose paths are relative to the folder of --root",
         )
     if audio and not audio.is_dir():
-        raise CorpusError(
+        raise NoCorpus(
             f"there is no folder {audio}", expected="with --from, the folder that the table's paths are relative to"
         )
     kinds = tuple(getattr(plugin, "VOTES_OF", ()))
@@ -121,10 +121,15 @@ def parse_corpus(
     own |= {"audio": audio} if audio else {}
     cells, count = columns_of_rows(map(_composed, plugin.parse(root, **own)))
     if not count:
+        tree = plugin.TREE.strip().splitlines()
+        single = root.is_file()
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
-            expected=f"a tree like: {' | '.join(plugin.TREE.strip().splitlines())}",
-            action="Give the folder that holds this tree with --root." if root.is_dir() else None,
+            expected=" with ".join(word.strip() for word in tree[0].split(" ", 1))
+            if single
+            else f"a tree like: {' | '.join(tree)}",
+            found="an empty file" if single and not root.stat().st_size else None,
+            action=None if single else "Give the folder that holds this tree with --root.",
         )
     facts = _facts(plugin, name, root)
     if audio:
@@ -133,7 +138,14 @@ def parse_corpus(
         facts["dimensions"] = {**facts.get("dimensions", {}), **ratings}
     if kinds:
         facts["votes_of"] = votes_of or kinds[0]
-    return table_of_columns(cells, count, dataset or name, facts)
+    try:
+        return table_of_columns(cells, count, dataset or name, facts)
+    except CorpusError as error:
+        if not root.is_file():
+            raise
+        raise CorpusError(
+            f"{root}: {error.problem}", expected=error.expected, found=error.found, action=error.action
+        ) from None
 
 
 def _composed(row: Row) -> Row:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.audio.decoding import AudioHeader, header
+from ser.audio.reading import SEGMENT_SLACK, in_milliseconds
 from ser.errors import AudioError, CorpusError
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import AudioForm
@@ -25,7 +26,6 @@ _REASONS = {
     "empty": "empty",
 }
 DAMAGED = "not readable as audio"
-_SLACK = 0.05  # s that a segment's end may lie behind the file's: time stamps are rounded
 
 
 @dataclass
@@ -76,7 +76,7 @@ def measure(frame: pd.DataFrame, root: Path, quiet: bool = False) -> tuple[pd.Da
         channels of all, None where a file does not say.
 
     Raises:
-        CorpusError: starts and ends are in milliseconds.
+        CorpusError: most segments lie outside of their files, as where starts and ends are in milliseconds.
     """
     paths = [p for p in dict.fromkeys(frame["path"]) if p]
     found = Unusable(len(paths))
@@ -164,22 +164,32 @@ def _names(folder: Path) -> Iterable[str]:
 
 
 def _check_times(frame: pd.DataFrame, lengths: dict[str, float]) -> None:
-    """Note segments that lie outside of their files; refuse them where they would lie inside were they in milliseconds."""
+    """Note segments that lie outside of their files; refuse a table of which most do, with what its times may be."""
     last = frame["end"].fillna(frame["start"])
     length = frame["path"].map(lengths).astype(float)
     last, length = last[last.notna() & length.notna()], length[last.notna() & length.notna()]
-    outside = last > length + _SLACK
+    outside = last > length + SEGMENT_SLACK
     if not outside.any():
         return
     row = list(last.index)[outside.to_numpy().argmax()]
     column = "start" if pd.isna(frame["end"][row]) else "end"
     found = f"{frame['utterance_id'][row]}: {column} {last[row]:g} of a file of {length[row]:.3f} s"
-    if outside.mean() <= 0.5 or (last / 1000 > length + _SLACK).any():
-        LOG.warning("segments that lie outside of their files: %d (%s)", outside.sum(), found)
+    count = int(outside.sum())
+    if outside.mean() <= 0.5:
+        LOG.warning("segments that lie outside of their files: %d (%s)", count, found)
         return
+    counted = f"{count} of {len(last)} segments lie outside of their files"
+    if in_milliseconds(last[outside], length[outside]).mean() > 0.5:
+        raise CorpusError(
+            f"start and end look like milliseconds: {counted}",
+            expected="seconds",
+            found=found,
+            action="Write them in seconds, or call the columns start_ms and end_ms (a column duration: duration_ms).",
+        )
     raise CorpusError(
-        f"start and end look like milliseconds: {int(outside.sum())} of {len(last)} segments lie outside of their files",
-        expected="seconds",
+        counted,
+        expected="start and end in seconds, within the file of their row",
         found=found,
-        action="Write them in seconds, or call the columns start_ms and end_ms (a column duration: duration_ms).",
+        action="Are they frames or samples, rounded up, or of other files? Write them as seconds within the file that the "
+        "row names.",
     )

@@ -7,13 +7,14 @@ numbers, cross between corpora.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser.errors import ConfigError
+from ser.metadata.parsing import LOG, few
 from ser.metadata.words_in_cells import words_of_list
 from ser.registry import unknown
 
@@ -55,6 +56,22 @@ def from_word(word: str) -> str:
 def is_strange(word: str) -> bool:
     """True for a word that is neither a known emotion nor a word for others."""
     return from_word(word) == "other" and word.lower() not in SYNONYMS["other"]
+
+
+def ways_with_labels(labels: Sequence[str]) -> str:
+    """The ways to train on labels that are no emotion words, numbers among them."""
+    return (
+        "--scheme native takes each as a class; a scheme of your own says which emotion each is: --scheme FILE.yaml with "
+        f"{{anger: [{labels[0]!r}], ...}}."
+    )
+
+
+def note_strange(what: str, labels: Sequence[str]) -> None:
+    """Say which labels, or folders of labels, are no known emotion words, and what can be done with them."""
+    if labels:
+        LOG.warning(
+            "%s that are not known emotion words (emotion: other): %s. %s", what, few(labels), ways_with_labels(labels)
+        )
 
 
 def one_spelling(words: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.files import parse_json
-from ser.metadata.labels import SYNONYMS, from_word, is_strange, one_spelling, several
+from ser.metadata.labels import SYNONYMS, from_word, is_strange, note_strange, one_spelling, several
 from ser.metadata.parsing import LOG, few
 from ser.metadata.table_files import RawRow
 from ser.metadata.words_in_cells import as_label, is_missing, number_of, said, words_of_list
@@ -73,8 +73,7 @@ class Spelling:
             LOG.warning("read as no label: %s", few(f"{word!r} {n}" for word, n in self._missing.most_common()))
         for kept, word in self._changed:
             LOG.warning("labels that differ in case only are one: %s, %s", kept, word)
-        if self._strange:
-            LOG.warning("labels that are not known emotion words (emotion: other): %s", few(self._strange))
+        note_strange("labels", self._strange)
 
 
 def label_of(row: RawRow) -> str:

@@ -19,7 +19,7 @@ from ser.audit.recordings import cramers_v
 from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable, labelled_rows, split_table
 from ser.audit.stores import encoder_findings
-from ser.errors import CorpusError
+from ser.errors import ConfigError, CorpusError
 from ser.metadata.build import build
 from ser.metadata.copies import Copies, read_copies, write_copies
 from ser.metadata.folds.fold import Fold, FoldOptions
@@ -189,7 +189,7 @@ def test_what_the_scheme_leaves_out_is_told() -> None:
     assert (finding.severity, finding.count, finding.detail) == (INFO, 1, "no emotion 1")
     many: Any = {"label": "fear;calm", "emotion": ""}
     assert _in_words(pd.DataFrame([many, {"label": "x", "emotion": "fear"}])).tolist() == ["fear;calm", "fear"]
-    with pytest.raises(CorpusError, match="scheme native keeps no utterance"):
+    with pytest.raises(ConfigError, match=r"toy: scheme native leaves 0 classes .* give its table a column emotion"):
         labelled_rows(make_table(rows(emotion=""), "toy"), "native")
 
 
@@ -232,6 +232,8 @@ def test_encoders_that_have_seen_the_corpus() -> None:
     (met,) = encoder_findings(stores, "ravdess")
     assert (met.kind, met.severity, met.count, met.of) == ("encoder-seen", WARNING, 1, 2)
     assert met.examples[0].startswith("e2v: fine-tuning (fine-tuned in rounds")
+    stores = {"x": {"model": "imported", "declared_encoder": "emotion2vec_plus_large"}}
+    assert encoder_findings(stores, "ravdess")[0].examples[0].startswith("x: fine-tuning (")
     assert encoder_findings({"egemaps": {}}, "ravdess") == []
 
 

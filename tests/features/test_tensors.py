@@ -1,5 +1,6 @@
 """Joining tables and stores: by id, with labels applied last, and gaps named."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from ser.errors import ConfigError, StoreError
 from ser.features.normalise import apply_statistics, normalise
 from ser.features.store_selection import choose_dataset
 from ser.features.stores.store import FeatureStore
-from ser.features.tensors import load_tensors
+from ser.features.tensors import load_labels, load_tensors
+from ser.metadata.build import build, keep
 from ser.metadata.table import load_table, make_table, write_table
+from ser.workspace import Workspace
 
 
 def test_rows_are_joined_by_id_and_labels_follow_the_scheme(maker: Any) -> None:
@@ -32,6 +35,23 @@ def test_a_scheme_leaves_utterances_out_and_counts_them(maker: Any) -> None:
     assert data.dropped == {"not in scheme 4: boredom": 24}
     assert len(data.frame) == 72
     assert load_tensors("toy", maker.space, scheme="native").classes == ("anger", "sadness", "excitement", "boredom")
+
+
+def test_labels_that_are_numbers_are_classes_by_native_or_by_a_file(tmp_path: Path) -> None:
+    space, file, scheme = Workspace(tmp_path / "w"), tmp_path / "t.csv", tmp_path / "s.yaml"
+    file.write_text("text,label\na,0\nb,1\nc,0\n")
+    keep(build("mine", file, quiet=True), space)
+    with pytest.raises(
+        ConfigError, match=r"mine: scheme 4 leaves 0 classes .* labels \(0, 1\) .* with \{anger: \['0'\]"
+    ):
+        load_labels("mine", space)
+    assert load_labels("mine", space, scheme="native").classes == ("0", "1")
+    scheme.write_text("{anger: ['0'], sadness: [1]}")
+    assert load_labels("mine", space, scheme=str(scheme)).labels.tolist() == [0, 1, 0]
+    file.write_text("text,label\na,7\nb,7\n")
+    keep(build("mine", file, quiet=True), space)
+    with pytest.raises(ConfigError, match=r"leaves 1 class \(7\).* All of its utterances are 7: there is nothing"):
+        load_labels("mine", space, scheme="native")
 
 
 def test_an_utterance_without_features_is_named(maker: Any) -> None:

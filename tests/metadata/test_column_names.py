@@ -145,7 +145,10 @@ def test_a_label_that_is_no_word_is_kept_and_told(tmp_path: Path) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", "text,label\nx,3\ny,Very-Angry\n"), quiet=True)
     assert built.table.frame["emotion"].tolist() == ["other", "other"]
     assert built.table.frame["label"].tolist() == ["3", "Very-Angry"]
-    assert built.notes == ["labels that are not known emotion words (emotion: other): 3, Very-Angry"]
+    assert built.notes == [
+        "labels that are not known emotion words (emotion: other): 3, Very-Angry. --scheme native takes each as a class; a "
+        "scheme of your own says which emotion each is: --scheme FILE.yaml with {anger: ['3'], ...}."
+    ]
 
 
 def test_names_of_common_releases(tmp_path: Path) -> None:
@@ -366,6 +369,17 @@ def test_times_that_lie_outside_of_their_files(tmp_path: Path) -> None:
     write_text(file, "path,emotion,start,end\na.wav,joy,0,16000\na.wav,fear,0.1,0.6\n")
     notes = build("mine", file, quiet=True).notes
     assert notes == ["segments that lie outside of their files: 1 (a@0: end 16000 of a file of 1.000 s)"]
+    write_text(
+        file, "path,emotion,start,end\na.wav,joy,0,500\na.wav,fear,500,1000\na.wav,joy,10,90000\n"
+    )  # one is wrong
+    with pytest.raises(CorpusError, match=r"look like milliseconds: 3 of 3 segments"):
+        build("mine", file, quiet=True)
+    for times in ("0,8000\na.wav,fear,8000,16000", "0,1.2\na.wav,fear,0.5,1.2"):  # samples; rounded up
+        write_text(file, f"path,emotion,start,end\na.wav,joy,{times}\n")
+        with pytest.raises(
+            CorpusError, match=r"^2 of 2 segments lie outside .* expected start and end in seconds.* found a@"
+        ):
+            build("mine", file, quiet=True)
 
 
 def test_two_rows_of_one_file_name_the_columns_that_are_not_known(tmp_path: Path) -> None:
@@ -389,3 +403,15 @@ def test_files_that_differ_by_their_ending_alone(tmp_path: Path) -> None:
 def test_several_words_for_a_part_are_noted(tmp_path: Path) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", "text,emotion,split\nx,joy,Test1\ny,joy,Test2\n"), quiet=True)
     assert built.notes == ["split: test1, test2 are all read as test"]
+
+
+def test_what_is_wrong_with_a_table_of_ones_own_names_its_file(tmp_path: Path) -> None:
+    file = write_text(tmp_path / "age.csv", "text,emotion,age\nx,joy,twelve\n")
+    with pytest.raises(CorpusError, match=r"age.csv: mine: column age, row 1; expected a number; found 'twelve'"):
+        build("mine", file, quiet=True)
+    write_text(file, "text,emotion,age\nx,joy,-1\n")
+    with pytest.raises(CorpusError, match=r"age.csv: mine: row-000001: column age; expected 0 or more; found -1.0"):
+        build("mine", file, quiet=True)
+    write_text(file, "")
+    with pytest.raises(CorpusError, match=r"age.csv; expected FILE.csv with a header, .*; found an empty file"):
+        build("mine", file, quiet=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ser.errors import CorpusError
 from ser.metadata.folds.fold_file import Line
-from ser.metadata.labels import from_word
+from ser.metadata.labels import from_word, note_strange
 from ser.metadata.parsing import LOG, few, left_out, read_text
 from ser.metadata.schema import Row
 from ser.metadata.table_files import RawRow, read_json_lines
@@ -81,8 +81,7 @@ def rows_of(source: Path) -> Iterator[Row]:
         if corpus == "iemocap":
             who = _of_iemocap(row["utterance_id"]) or who
         yield {**row, **who, "language": LANGUAGES.get(corpus, ""), "split": splits.get(row["utterance_id"], "")}
-    if strange:
-        LOG.warning("labels that are not known emotion words (emotion: other): %s", few(strange))
+    note_strange("labels", list(strange))
 
 
 def corpus_of(lines: list[RawRow], file: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser.metadata.column_names import shared_stems
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.labels import BY_WORD, from_word, is_strange, one_spelling
+from ser.metadata.labels import BY_WORD, from_word, is_strange, note_strange, one_spelling
 from ser.metadata.parsing import LOG, audio_below, few, left_out
 from ser.metadata.schema import Row
 from ser.metadata.words_in_cells import GENDERS, SPLITS, as_label, is_missing, part_of
@@ -91,8 +91,7 @@ def parse(root: Path) -> Iterator[Row]:
             "split": part_of(splits[path]) if path in splits else "",
         }
     strange = sorted(label for label in set(spelt.values()) if is_strange(label))
-    if strange:
-        LOG.warning("folders that are not known emotion words (emotion: other): %s", few(strange))
+    note_strange("folders", strange)
 
 
 def _without_common(folders: dict[str, list[str]]) -> dict[str, list[str]]:
