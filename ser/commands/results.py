@@ -10,7 +10,7 @@ from ser import registry
 from ser.commands._base import Command, Group, Session
 from ser.commands._configuration import recorded_command
 from ser.commands._training import fold_options, record_options, report
-from ser.commands._types import Items, Plugin, Whole
+from ser.commands._types import Day, Items, Jobs, Plugin, Whole
 from ser.results.headlines import EXPERIMENT, STUDY
 from ser.results.listing import SORTS
 from ser.results.records.numbers import METRICS, MORE_METRICS
@@ -32,7 +32,7 @@ def command() -> None:
 @click.option("--scheme", help="Only results of this label scheme.")
 @click.option("--features", help="Only results of this store, or of this encoder.")
 @click.option("--kind", type=click.Choice([EXPERIMENT, STUDY]), help="Only experiments, or only studies of several.")
-@click.option("--since", type=click.DateTime(), help="Only results of this day (UTC) or later.")
+@click.option("--since", type=Day(), help="Only results of this day, such as 2026-11-30 (UTC), or later.")
 @click.option("--stamps/--no-stamps", default=None, help="Only results with stamps, or without.")
 @click.option(
     "--sort", type=click.Choice(SORTS, case_sensitive=False), default="started", show_default=True, help="Highest last."
@@ -68,8 +68,10 @@ def listed(
         click.echo(listing.list_csv(found), nl=False)
     elif found:
         click.echo(terminal.table(listing.list_table(found), terminal.window()))
-    else:
-        session.warn(f"No such results in {folder}." if every else f"No results in {folder}.")
+    if not found:
+        session.warn(
+            f"No such results in {folder}: {listing.why_none(every, **asked)}" if every else f"No results in {folder}."
+        )
     for line in damaged:
         click.echo(line, err=True)
     if damaged:
@@ -291,7 +293,7 @@ def imported(session: Session, file: Path, dataset: str, labels: tuple[str, ...]
 @click.option("--strict", is_flag=True, help="Files that are missing, and so cannot be checked, are faults too.")
 @click.option(
     "--jobs",
-    type=Whole(min=1),
+    type=Jobs(),
     help="Of --all: worker processes; they pay for a hundred results.  [default: 1]",
 )
 def verified(session: Session, names: tuple[str, ...], every: bool, strict: bool, jobs: int | None) -> None:

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from msgspec.structs import asdict, astuple
 
 from ser.errors import ConfigError
 from ser.jsonfile import decode, read_limited
+from ser.metadata.parsing import few
 from ser.progress import progress
+from ser.registry import unknown
 from ser.results.blocks import Table
 from ser.results.cells import csv_text, date, head_of, number
 from ser.results.headlines import STUDY, VALIDATION, Headline, Line, read_headline
@@ -151,22 +153,47 @@ def select(
         stamps: true: with any; false: with none.
         equal: `kind`, `head`, `command`, `scheme`, `protocol`: the exact word.
     """
-    tests: list[Callable[[Headline], bool]] = []
-    if dataset is not None:
-        tests.append(lambda line: dataset in line.dataset.replace("->", " ").replace("+", " ").split())
-    if features is not None:
-        tests.append(lambda line: any(features in (f, f.split(".")[0]) for f in line.features.split("+")))
+    words = {"dataset": dataset, "features": features, **equal}
+    tests: list[Callable[[Headline], bool]] = [
+        partial(_has, name, word) for name, word in words.items() if word is not None
+    ]
     if since is not None:
         tests.append(lambda line: line.started[: len(since)] >= since)
     if stamps is not None:
         tests.append(lambda line: (line.stamps > 0) == stamps)
-    tests += [partial(_is, key, value) for key, value in equal.items() if value is not None]
     return [line for line in lines if all(test(line) for test in tests)]
 
 
-def _is(key: str, value: str, line: Headline) -> bool:
-    found = str(getattr(line, key))
-    return value == found or (key == "protocol" and value in found.split("+"))
+def _has(name: str, word: str, line: Headline) -> bool:
+    return word in _words(line, name)
+
+
+def _words(line: Headline, name: str) -> set[str]:
+    """The words by which a condition finds a line."""
+    word = str(getattr(line, name))
+    if name == "dataset":
+        return set(word.replace("->", " ").replace("+", " ").split())
+    if name == "features":
+        return {short for store in word.split("+") for short in (store, store.split(".")[0])}
+    return {word, *(word.split("+") if name == "protocol" else ())}
+
+
+def why_none(
+    lines: Sequence[Headline], *, since: str | None = None, stamps: bool | None = None, **words: str | None
+) -> str:
+    """Say why no line fits conditions, which are those of `select`: a word that no line has, with those that there are."""
+    asked = {name: word for name, word in words.items() if word is not None}
+    for name, word in asked.items():
+        known = sorted({known for line in lines for known in _words(line, name)} - {""})
+        if word not in known:
+            near = unknown(name, word, known).action
+            return f"none has the {name} {word!r}; there are {few(known, 30) or 'none'}. {near or ''}".rstrip()
+    newest = max(line.started for line in lines)
+    if since is not None and newest[: len(since)] < since:
+        return f"the newest is of {date(newest)} (UTC)."
+    parts = [f"the {name} {word}" for name, word in asked.items()]
+    parts += [] if stamps is None else ["stamps" if stamps else "no stamps"]
+    return f"none has {' and '.join(parts)}."
 
 
 def ordered(lines: list[Headline], sort: str = "started", limit: int | None = None) -> list[Headline]:

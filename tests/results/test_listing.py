@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ser.cli import cli, main
 from ser.errors import ConfigError
 from ser.results import headlines, listing
-from ser.results.listing import INDEX, list_csv, list_results, list_table, ordered, select
+from ser.results.listing import INDEX, list_csv, list_results, list_table, ordered, select, why_none
 from ser.results.records.names import METRICS
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
@@ -282,6 +282,22 @@ def test_filters(folder: Path, asked: dict[str, Any], names: list[str]) -> None:
     assert [line.experiment for line in select(list_results(folder)[0], **asked)] == names
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"features": "hubert"}, "none has the features 'hubert'; there are "),
+        ({"kind": "study"}, "none has the kind 'study'; there are experiment."),
+        ({"command": "fi"}, "none has the command 'fi'; there are adapt, fit. Did you mean 'fit'?"),
+        ({"since": "2027-01-01"}, "the newest is of 2026-03-04 05:06 (UTC)."),
+        ({"dataset": "ravdess", "stamps": True}, "none has the dataset ravdess and stamps."),
+    ],
+)
+def test_where_nothing_is_found_the_list_says_what_there_is(folder: Path, asked: dict[str, Any], why: str) -> None:
+    lines = list_results(folder)[0]
+    assert select(lines, **asked) == []
+    assert why_none(lines, **asked).startswith(why)
+
+
 def test_the_best_and_the_newest_are_last(
     tmp_path: Path, write_experiment: Write, simulate: Callable[..., Any]
 ) -> None:
@@ -306,7 +322,10 @@ def test_the_command(folder: Path) -> None:
     assert [line.split()[0] for line in found.stdout.splitlines()[::2]] == ["experiment", "second"]
     found = CliRunner().invoke(cli, ["results", "list", "--head", "linear", *space])
     assert found.stdout == ""
-    assert "No such results" in found.stderr
+    assert found.stderr == f"No such results in {folder}: none has the head 'linear'; there are mlp.\n"
+    found = CliRunner().invoke(cli, ["results", "list", "--json", "--dataset", "ravdes", *space])
+    assert (found.stdout, found.exit_code) == ("[]\n", 0)
+    assert "none has the dataset 'ravdes'; there are emodb, ravdess. Did you mean 'ravdess'?" in found.stderr
     assert main(["results", "list", "--since", "yesterday", *space]) == 2
     assert main(["results", "list", "--sort", "beauty", *space]) == 2
 
