@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound, refuse_audio_behind
-from ser.errors import AudioError
+from ser.errors import AudioError, ConfigError
 
 PIPE, IN_WORDS = "-", "standard input"  # its name in answers, and in messages
 BLOCK = 1.0  # s that are read of a file at once
@@ -91,6 +91,28 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None) -> Stream:
         raise AudioError(f"{IN_WORDS} is a wav", expected="raw samples, as --raw says", action="Leave --raw out.")
     rate, channels, kind, bits, size = _header(pipe) if raw is None else (*raw, "<i2", 16, None)
     return Stream(PIPE, rate, channels, _samples(pipe, rate, channels, kind, bits, size, begun), live=True)
+
+
+def raw_format(text: str | None) -> tuple[int, int] | None:
+    """The rate in Hz and the number of channels of raw samples, of `RATE` or `RATExCHANNELS`; None of None.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if text is None:
+        return None
+    rate, _, channels = text.partition("x")
+    try:
+        found = int(rate), int(channels or 1)
+    except ValueError:
+        found = 0, 0
+    if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= MOST_CHANNELS):
+        raise ConfigError(
+            "--raw",
+            expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2",
+            found=repr(text),
+        )
+    return found
 
 
 def _is_wav(head: bytes) -> bool:

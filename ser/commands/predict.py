@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Number, Pairs
+from ser.commands._types import Folder, Number, Pairs, Whole
 
 
 @click.command("predict", cls=Command)
@@ -48,9 +48,7 @@ from ser.commands._types import Folder, Number, Pairs
     is_flag=True,
     help="Tell speakers apart: a column speaker; what is not speech has no row, as with --vad silero (needs --window).",
 )
-@click.option(
-    "--speakers", type=click.IntRange(min=1), help="Of --diarize: their number.  [default: as the voices differ]"
-)
+@click.option("--speakers", type=Whole(min=1), help="Of --diarize: their number.  [default: as the voices differ]")
 @click.option(
     "--speaker-encoder",
     metavar="NAME|FOLDER",
@@ -114,12 +112,14 @@ def command(
     """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
     Exit code 3 where a file cannot be used: its row has the reason, which a table has below its rows. A head that was
-    trained on dialogues takes the files as one dialogue, in the order given, and each folder as one. With --window a long
-    recording, or standard input (-), is followed over time; JSON lines are written as soon as they are decided.
+    trained on dialogues takes the files as one dialogue, in the order given, and each folder as one. Standard input (-) is one
+    recording. With --window a long recording, or standard input, is followed over time; JSON lines are written as soon as
+    they are decided.
 
     \b
     ser predict new/*.wav --model fit-mine
     ser predict --list turns.csv --model results/EXPERIMENT/run-000.fold-official.safetensors
+    sox new.flac -t wav - | ser predict - --model fit-mine
     ser predict call.wav --model fit-mine --window 4 --hop 1 --channels split --vad silero
     """
     from ser.errors import ConfigError
@@ -132,10 +132,10 @@ def command(
     from ser.results.records.find import find_heads, is_final
 
     apart = {"diarize": diarize, "speakers": speakers, "speaker_encoder": speaker_encoder}
-    over_time = {"hop": hop, "vad": vad, "smooth": smooth, "raw": raw, "rows": rows, **apart}
+    over_time = {"hop": hop, "vad": vad, "smooth": smooth, "rows": rows, **apart}
     options = None
     if window is None:
-        only_with_window(over_time, files)
+        only_with_window(over_time)
     elif picture is not None:
         raise ConfigError(
             "--picture draws short recordings whole, and --window follows long ones", action="Leave one out."
@@ -153,7 +153,7 @@ def command(
         session.warn(f"the answers are {whose} in {used[0].parent}{on}")
     check_confidence(min_confidence, predictor.head.target)
     if options is None:
-        inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels)
+        inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels, raw)
         found = abstain(predictor.answer(inputs), min_confidence)
         click.echo(as_text(found, form))
         if picture is not None:

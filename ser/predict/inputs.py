@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio.files import ENDINGS
-from ser.audio.streams import open_file
+from ser.audio.streams import PIPE, open_file, raw_format
 from ser.errors import AudioError, ConfigError
-from ser.files import open_regular
+from ser.files import open_regular, unreadable
 from ser.metadata.parsing import read_text
 from ser.metadata.table_files import read_delimited
 from ser.metadata.words_in_cells import seconds_of
-from ser.predict.recordings import Recording, RecordingLike, as_recordings
+from ser.predict.recordings import Recording, RecordingLike, as_recordings, standard_input
 from ser.registry import unknown
 
 SEGMENT = ("start", "end", "channel")  # of a recording: s, s, and the channel, 0-based
@@ -184,21 +184,28 @@ def _turn(value: Any, row: int) -> int:
 
 
 def inputs_of_command(
-    paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool, channels: str = MIX
+    paths: Sequence[Path],
+    texts: Path | None,
+    table: Path | None,
+    dialogues: bool,
+    channels: str = MIX,
+    raw: str | None = None,
 ) -> Inputs:
     """Read the inputs that a command line names: a table, or else paths and a file of texts.
 
     Args:
         channels: of each file: `mix`, the mean of all; `split`, each by itself; or the number of one, from 0.
+        raw: `RATE` or `RATExCHANNELS` of raw samples on standard input, which is the path `-`.
 
     Raises:
-        ConfigError: a table beside files or texts, or as of `inputs_of_table` and `inputs_of_paths`.
+        ConfigError: a table beside files or texts, raw samples of files, or as of `inputs_of_table` and `inputs_of_paths`.
         CorpusError: the table cannot be read.
     """
+    refuse_raw_files(raw, paths)
     if table is None and channels == MIX:
-        return inputs_of_paths(paths, texts, dialogues)
+        return inputs_of_paths(paths, texts, dialogues, raw)
     if table is None:
-        return _inputs_of_channels(paths, texts, dialogues, channels)
+        return _inputs_of_channels(paths, texts, dialogues, channels, raw)
     if channels != MIX:
         raise ConfigError("--channels beside --list", expected="a column channel in the list", option="channels")
     if paths or texts:
@@ -249,7 +256,7 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     return check_inputs(files, *others, segments=segments, reads_dialogues=dialogues)
 
 
-def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) -> Inputs:
+def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool, raw: str | None = None) -> Inputs:
     """Take files as given, and of each folder the audio below it in order of name, numbers in names by their value.
 
     Args:
@@ -264,12 +271,27 @@ def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool) 
         return check_inputs(None, lines)
     files, left_out = audio_files(paths)
     if not dialogues or not any(path.is_dir() for path in paths):
-        return replace(check_inputs(files, lines), left_out=left_out)
+        return replace(check_inputs(_heard(files, raw), lines), left_out=left_out)
     loose = set(paths)
     names = [LOOSE if file in loose else f"{file.parent}/" for file in files]
     rest = ", the other files are one in the order given" if LOOSE in names else ""
     by = f"each folder is one, its files in order of name{rest}"
-    return replace(check_inputs(files, lines, names), dialogues_by=by, left_out=left_out)
+    return replace(check_inputs(_heard(files, raw), lines, names), dialogues_by=by, left_out=left_out)
+
+
+def refuse_raw_files(raw: str | None, paths: Sequence[Path]) -> None:
+    """Refuse raw samples where standard input is not read.
+
+    Raises:
+        ConfigError: they are asked for.
+    """
+    if raw is not None and Path(PIPE) not in paths:
+        raise ConfigError("--raw is of standard input", expected="- in place of files", option="raw")
+
+
+def _heard(files: Sequence[Path], raw: str | None) -> list[RecordingLike]:
+    """The files, and in place of `-` the recording on standard input."""
+    return [standard_input(raw_format(raw)) if file == Path(PIPE) else file for file in files]
 
 
 def check_channels(asked: str) -> None:
@@ -291,33 +313,46 @@ def channel_numbers(asked: str, count: int) -> list[int | None]:
     return [None] if asked == MIX else list(range(count)) if asked == SPLIT else [int(asked)]
 
 
-def _inputs_of_channels(paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str) -> Inputs:
+def _inputs_of_channels(
+    paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str, raw: str | None
+) -> Inputs:
     """Take one channel of each file, or each by itself; a file that cannot be opened is one row."""
     if texts or dialogues:
         problem = "--channels beside --texts" if texts else "--channels, of a head that reads dialogues"
         raise ConfigError(problem, expected="a list with the column channel: --list FILE", option="channels")
     check_channels(channels)
     files, left_out = audio_files(paths)
+    if channels == SPLIT and Path(PIPE) in files:
+        raise ConfigError(
+            "--channels split of standard input (-)",
+            expected="a file, or --window beside it, or the number of one channel",
+            option="channels",
+        )
     rows: list[tuple[Path, int | None]] = []
     for file in files:
+        if file == Path(PIPE):
+            rows.append((file, int(channels)))
+            continue
         try:
             with open_file(file) as stream:
                 rows += [(file, k) for k in channel_numbers(channels, stream.channels)]
         except AudioError:
             rows.append((file, None))
-    found = check_inputs([f for f, _ in rows], segments={"channel": [k for _, k in rows]})
+    found = check_inputs(_heard([f for f, _ in rows], raw), segments={"channel": [k for _, k in rows]})
     return replace(found, left_out=left_out)
 
 
-def audio_files(paths: Iterable[Path]) -> tuple[list[Path], str]:
+def audio_files(paths: Sequence[Path]) -> tuple[list[Path], str]:
     """Take files as given; of a folder, the audio files below it in order of name, `a2` before `a10`.
 
     Returns:
         The files; and in words those of the folders that are left out because their ending is not one of audio.
 
     Raises:
-        ConfigError: no audio at all.
+        ConfigError: no audio at all, or standard input twice.
     """
+    if list(paths).count(Path(PIPE)) > 1:
+        raise ConfigError("standard input (-) is named twice", expected="once, as it is read once")
     found: list[Path] = []
     others: Counter[str] = Counter()
     for path in paths:
@@ -345,7 +380,7 @@ def _existing(path: Path) -> Path:
     try:
         open_regular(path).close()
     except OSError as error:
-        raise ConfigError(f"cannot read {path}", found=error.strerror) from None
+        raise unreadable(str(path), error) from None
     return path
 
 

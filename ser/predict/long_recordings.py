@@ -1,6 +1,5 @@
 """Long recordings from the command line and from Python: files, samples and standard input, followed over time."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.streams import BLOCK, MOST_CHANNELS, RATES, Stream, open_file, open_pipe
+from ser.audio.streams import BLOCK, Stream, open_file, open_pipe, raw_format
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
-from ser.predict.inputs import audio_files, channel_numbers
+from ser.predict.inputs import audio_files, channel_numbers, refuse_raw_files
 from ser.predict.judge import Judge
-from ser.predict.recordings import full_scale
+from ser.predict.recordings import full_scale, pipe
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, TimelineRow, columns_of, refuse_heads
 from ser.predict.turns import Diarizer, Turns
 
@@ -27,8 +26,8 @@ Opened: TypeAlias = Callable[[], AbstractContextManager[Stream]]  # opens a reco
 MOST_KEPT = 2**30  # samples of standard input that are kept to tell speakers apart: 4 GiB on disk, 18.6 h at 16 kHz
 
 
-def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
-    """Refuse options that mean something with `--window` alone, and standard input.
+def only_with_window(options: dict[str, Any]) -> None:
+    """Refuse options that mean something with `--window` alone.
 
     Raises:
         ConfigError: one of them was given.
@@ -39,10 +38,6 @@ def only_with_window(options: dict[str, Any], files: Sequence[Path]) -> None:
             raise ConfigError(
                 f"--{name} needs --window", expected="the seconds that are heard at once: --window 4", option=name
             )
-    if Path("-") in files:
-        raise ConfigError(
-            "standard input (-) needs --window", expected="the seconds that are heard at once: --window 4"
-        )
 
 
 def follow(
@@ -66,10 +61,9 @@ def follow(
     """
     if other is not None:
         raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
-    if raw is not None and list(files) != [Path("-")]:
-        raise ConfigError("--raw is of standard input", expected="- in place of files", option="raw")
+    refuse_raw_files(raw, files)
     refuse_heads(predictor)
-    form = None if raw is None else _raw_format(raw)
+    form = raw_format(raw)
     paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
     if left_out:
         predictor.say(f"left out: {left_out}")
@@ -152,10 +146,10 @@ def _of_path(
         if path != Path("-"):
             yield from _of_opened(predictor, lambda: open_file(path), options, diarizer)
         elif diarizer is None:
-            yield from Timeline(predictor, open_pipe(sys.stdin.buffer, raw), options).rows()
+            yield from Timeline(predictor, open_pipe(pipe(), raw), options).rows()
         else:
             predictor.say("-: rows come when standard input has ended, as only then speakers can be told apart")
-            with _kept(open_pipe(sys.stdin.buffer, raw)) as opened:
+            with _kept(open_pipe(pipe(), raw)) as opened:
                 yield from _of_opened(predictor, opened, options, diarizer)
     except AudioError as error:
         yield TimelineRow(str(path), error=error.line())
@@ -206,21 +200,6 @@ def turns_of(diarizer: Diarizer | None, opened: Opened, options: TimelineOptions
         return None
     with opened() as stream:
         return diarizer.turns(stream, channel_numbers(options.channels, stream.channels))
-
-
-def _raw_format(text: str) -> tuple[int, int]:
-    rate, _, channels = text.partition("x")
-    try:
-        found = int(rate), int(channels or 1)
-    except ValueError:
-        found = 0, 0
-    if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= MOST_CHANNELS):
-        raise ConfigError(
-            "--raw",
-            expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2",
-            found=repr(text),
-        )
-    return found
 
 
 def table_of(

@@ -1,6 +1,8 @@
 """Recordings for a saved head: files, samples with their rate, or the bytes of a file; all are decoded in one way."""
 
+import io
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +15,11 @@ from numpy.typing import NDArray
 
 from ser.audio import reading
 from ser.audio.decoding import AudioHeader, Limits, header
-from ser.audio.streams import RATES
+from ser.audio.streams import IN_WORDS, PIPE, RATES, open_pipe
 from ser.errors import AudioError, ConfigError
 
-RecordingLike: TypeAlias = Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
 Result = TypeVar("Result")
+MOST_BYTES = 2**30  # of standard input as one recording: half an hour of stereo at 48 kHz has a third of it
 EXPECTED = "a path, a pair (samples, rate in Hz), the bytes of a file, or a file opened in binary mode"
 # Advice on single files; that of `ser.audio` is on the files of a corpus.
 ADVICE = {
@@ -91,6 +93,48 @@ class Recording:
     def _decode_file(self, path: Path) -> tuple[reading.Audio, int]:
         segment = {"start": self.start, "end": self.end, "channel": self.channel}
         return advised(lambda: reading.decode(path, **segment, limits=self.limits), str(path), self.name)
+
+
+RecordingLike: TypeAlias = Recording | Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
+
+
+def standard_input(raw: tuple[int, int] | None) -> Recording:
+    """The recording on standard input, which is read to its end.
+
+    Args:
+        raw: rate in Hz and number of channels of raw samples; None: it is a file of any kind.
+
+    Raises:
+        ConfigError: nothing is connected to it but a terminal.
+        AudioError: it is too long to be one utterance, or is not raw samples.
+    """
+    content = pipe().read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise AudioError(
+            f"{IN_WORDS} is too long",
+            expected=f"{MOST_BYTES >> 20} MiB at most",
+            action=ADVICE["too-long"],
+            fault="too-long",
+        )
+    if raw is None or not content:
+        return Recording(PIPE, content)
+    stream = open_pipe(io.BytesIO(content), raw)
+    samples = np.concatenate([np.zeros((0, stream.channels), dtype=np.float32), *stream.blocks])
+    return Recording(PIPE, (samples, stream.rate))
+
+
+def pipe() -> BinaryIO:
+    """Standard input, in binary mode.
+
+    Raises:
+        ConfigError: nothing is connected to it but a terminal.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ConfigError(
+            f"nothing comes over {IN_WORDS} (-)",
+            expected="a recording from a file or a program: ser predict - < FILE ...",
+        )
+    return sys.stdin.buffer
 
 
 def advised(read: Callable[[], Result], path: str, name: str) -> Result:
@@ -172,6 +216,8 @@ def _as_recording(value: Any, row: int) -> Recording:
         path = os.fsdecode(value)
         shown = path.encode("utf-8", "backslashreplace").decode()  # a name may be of bytes that are not UTF-8
         return Recording(shown, Path(path) if path else None)
+    if isinstance(value, Recording):
+        return value
     if value is None or (isinstance(value, float) and pd.isna(value)):
         return Recording("", None)
     if isinstance(value, bytes | bytearray | memoryview):

@@ -299,6 +299,40 @@ def test_the_command_reads_standard_input(
         assert found == [pytest.approx({k: v for k, v in row.items() if k != "file"}, abs=1e-6) for row in file]
 
 
+def test_standard_input_without_a_window_is_one_recording(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ["--model", str(_model(trained)), "--format", "jsonl"]
+    sound = soundfile.read(trained / "call.wav", dtype="int16")[0]
+    soundfile.write(trained / "same.flac", sound, 16000, subtype="PCM_16")
+    wav, flac = ((trained / name).read_bytes() for name in ("call.wav", "same.flac"))
+    for channel in ([], ["--channels", "1"]):
+        assert main(["predict", str(trained / "call.wav"), *model, *channel]) == 0
+        file = json.loads(capsys.readouterr().out)
+        assert file.pop("file").endswith("call.wav")
+        for content, more in ((wav, []), (flac, []), (_raw(trained), ["--raw", "16000x2"])):
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+            assert main(["predict", "-", *model, *channel, *more]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert found.pop("file") == "-"
+            assert found == pytest.approx(file, abs=1e-6)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[:-4000])))
+    assert main(["predict", "-", str(trained / "call.wav"), *model]) == 3
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["error"].startswith("- is cut short; expected 512000 bytes of audio; found 508000.")
+    assert second["predicted"]
+    monkeypatch.setattr("sys.stdin", None)
+    for words, said in (
+        (["-"], "nothing comes over standard input (-)"),
+        (["-", "--window", "2"], "nothing comes over standard input (-)"),
+        (["-", "-"], "standard input (-) is named twice"),
+        (["-", "--channels", "split"], "--channels split of standard input (-)"),
+        ([str(trained / "call.wav"), "--raw", "16000"], "--raw is of standard input"),
+    ):
+        assert main(["predict", *words, *model]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_command_says_that_standard_input_is_cut(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +364,7 @@ def test_a_list_names_segments_and_channels(trained: Path, capsys: pytest.Captur
     assert "no channel 7" in rows[3]["error"]
     assert "is reversed: it ends before it starts; expected an end after the start. Check its start" in rows[4]["error"]
     path.write_text("file,start\ncall.wav,soon\n")
-    assert main(["predict", "--list", str(path), "--model", str(_model(trained))]) == 1
+    assert main(["predict", "--list", str(path), "--model", str(_model(trained))]) == 2
     assert "the start of row 1; expected seconds, 0 or more" in capsys.readouterr().err
     call = str(trained / "call.wav")
     main(["predict", call, "--model", str(_model(trained)), "--window", "1", "--channels", "5"])
@@ -362,7 +396,7 @@ def test_channels_of_files_without_a_window(trained: Path, capsys: pytest.Captur
 def test_options_that_do_not_fit_are_refused(
     trained: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["predict", str(trained / "call.wav"), "--model", str(_model(trained)), *options]) == 1
+    assert main(["predict", str(trained / "call.wav"), "--model", str(_model(trained)), *options]) == 2
     assert words in " ".join(capsys.readouterr().err.split())
 
 
