@@ -28,7 +28,7 @@ from ser.metadata.ledger import is_imported
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED, parse_target
 from ser.metadata.targets.dimensions import shared_scales
 from ser.train.nn import streams
-from ser.train.runs.options import FitOptions
+from ser.train.runs.options import FitOptions, refuse_what_is_of_classes
 
 Rows = NDArray[np.int64]
 
@@ -36,6 +36,7 @@ Rows = NDArray[np.int64]
 def load(dataset: str, options: FitOptions) -> Tensors:
     """Load the dataset's tensors under the options' scheme and choice of features."""
     with _opened(dataset, options) as corpus:
+        refuse_what_is_of_classes(options, list(corpus.table.ratings))
         return _tensors(corpus, options, too_large([corpus], options.memory, options.views))
 
 
@@ -65,6 +66,7 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
     with ExitStack() as stack:
         corpora = [stack.enter_context(_opened(name, options)) for name in names]
         asked = [parse_target(options.target, corpus.table.ratings) for corpus in corpora]
+        refuse_what_is_of_classes(options, list(corpora[0].table.ratings))
         if asked[0].kind == MIXED:
             raise ConfigError(
                 f"target {asked[0].text} of several corpora",

@@ -8,7 +8,7 @@ import inspect
 import os
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -291,7 +291,6 @@ def read_options(
         training["loss"] = resolved(training["loss"])
     options = FitOptions(open_workspace(workspace), head, training, **chosen)
     _refuse_contradictions(options)
-    _refuse_what_is_of_classes(options)
     if options.log:
         from ser.results.loggers import refuse_absent
 
@@ -343,25 +342,31 @@ def _refuse_contradictions(options: FitOptions) -> None:
         twice = [n for n in alone if getattr(options, n) != option_fields()[n].default]
         if twice:
             raise ConfigError(f"folds is a FoldOptions, and {twice[0]} is given too", action="Give one of them.")
-
-
-def _refuse_what_is_of_classes(options: FitOptions) -> None:
-    """Refuse options of classes where heads learn dimensions alone, and a limit of what is not standardised."""
-    try:
-        kind = parse_target(options.target).kind
-    except ConfigError:  # the table says what it has
-        return
-    unnamed = ("native", option_fields()["scheme"].default)  # a default that is given says nothing
-    for name, asked in (("scheme", options.scheme not in unnamed), ("stratified", options.stratified)):
-        if asked and kind == DIMENSIONS:
-            raise ConfigError(
-                f"--{name} is of classes, and --target {options.target} has none",
-                action=f"Leave --{name} out." if name != "scheme" else "Leave --scheme out, or take --scheme native.",
-                option=name,
-            )
     if options.normalize == "none" and options.limit not in (0, option_fields()["limit"].default):
         raise ConfigError(
             f"--feature-limit {options.limit:g} is of standardised features, and --normalize none leaves them as they are",
             action="Leave --feature-limit out.",
             option="limit",
         )
+
+
+def refuse_what_is_of_classes(options: FitOptions, ratings: Sequence[str]) -> None:
+    """Refuse options of classes where heads learn dimensions alone.
+
+    Args:
+        ratings: the columns of ratings that the table has. Where the target is none of them, that is the fault; of a table
+            without any, what reads it says so.
+
+    Raises:
+        ConfigError: there is one, or the target is not one of the table.
+    """
+    if parse_target(options.target, ratings).kind != DIMENSIONS or not ratings:
+        return
+    unnamed = ("native", option_fields()["scheme"].default)  # a default that is given says nothing
+    for name, asked in (("scheme", options.scheme not in unnamed), ("stratified", options.stratified)):
+        if asked:
+            raise ConfigError(
+                f"--{name} is of classes, and --target {options.target} has none",
+                action=f"Leave --{name} out." if name != "scheme" else "Leave --scheme out, or take --scheme native.",
+                option=name,
+            )

@@ -449,6 +449,7 @@ def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
         ),
         ("arousal,arousal", {}, "is named twice"),
         ("dominance", {}, "'dominance' is not a target here"),
+        ("nosuch", {"scheme": "6", "stratified": True}, "'nosuch' is not a target here; expected .* arousal"),
         ("labels", {}, "no utterance of d has several labels"),
         (
             "arousal",
@@ -493,6 +494,9 @@ def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
         ConfigError, match=r"plain has no ratings 'arousal' and 'valence'; expected .* has none.*--rating"
     ):
         load_labels("plain", maker.space, target="arousal,valence")
+    maker.store("plain")
+    with pytest.raises(ConfigError, match="plain has no ratings 'nosuch'"):
+        fit("plain", maker.space, target="nosuch", scheme="6", **QUICK)
 
 
 @pytest.fixture
