@@ -15,10 +15,23 @@ from typing import Any
 import yaml
 
 from ser.errors import ConfigError
-from ser.files import open_regular
+from ser.files import open_regular, why
 
 LARGEST = 64 * 1024  # bytes; PyYAML reads them in about a second
 DEEPEST = 20  # levels of lists and mappings in each other
+# What PyYAML calls the parts of a text in its messages, in quotation marks or without, in words.
+_TOKEN = r"['\"]?<([a-z ]+)>['\"]?"
+_TOKENS = {
+    "stream end": "the end of the file",
+    "document start": "---",
+    "document end": "...",
+    "block end": "a line that begins like those before it",
+    "block mapping start": "another key",
+    "block sequence start": "a list",
+    "block entry": "-",
+    "scalar": "a text",
+    "unicode string": "it",
+}
 
 
 def read_yaml(path: Path, what: str) -> Any:
@@ -35,7 +48,7 @@ def read_yaml(path: Path, what: str) -> Any:
         with open_regular(path) as file:
             content = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ConfigError(problem, found=getattr(error, "strerror", None) or error) from None
+        raise ConfigError(problem, found=why(error)) from None
     if len(content) > LARGEST:
         raise ConfigError(problem, expected=f"at most {LARGEST} bytes")
     try:
@@ -66,12 +79,20 @@ def parse_yaml(text: str, problem: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-        said = (error.problem or error.context or "").removeprefix("found ")
-        raise ConfigError(problem, found=said + where) from None
+        said = _said(error.problem or error.context or "")
+        expected, but, found = said.removeprefix("expected ").partition(", but ")
+        found = re.sub("^(found|got) ", "", found if but else said)
+        expected = expected.replace("the node content", "a value")
+        raise ConfigError(problem, expected=expected if but else None, found=found + where) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(problem, found=error) from None
+        raise ConfigError(problem, found=_said(str(error))) from None
     except KeyError as error:  # PyYAML's, for a word that a tag declares to be a truth value
         raise ConfigError(problem, found=f"{error} tagged as a truth value") from None
+
+
+def _said(text: str) -> str:
+    """A message of PyYAML with words for the parts of a text."""
+    return re.sub(_TOKEN, lambda token: _TOKENS.get(token[1], token[1]), text)
 
 
 class _Loader(yaml.SafeLoader):

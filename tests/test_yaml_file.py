@@ -60,15 +60,21 @@ def test_the_types_of_yaml_1_2(text: str, value: object) -> None:
         ("9" * 5_000, "limit"),
         ("1e999", "1e999, which is not a finite number"),
         ("a: 1\n---\nb: 2", "another document"),
-        ("a: [", "line 1"),
+        ("a: [", "; expected a value; found the end of the file (line 1"),
+        ("fit: {runs: 5", "; expected ',' or '}'; found the end of the file (line 1, column 14)"),
+        ("a: [1, 2}", "; expected ',' or ']'; found '}' (line 1"),
+        ("fit:\n\truns: 5", "; found character '\\t' that cannot start any token (line 2"),
+        ("fit:\n  runs: 5\n   head: mlp", "; found mapping values are not allowed here (line 3"),
+        ("- a\nb: 1", "; expected a line that begins like those before it; found"),
         ("\x07", "special characters"),
     ],
 )
 def test_what_a_configuration_never_needs_is_refused_in_one_line(text: str, found: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse_yaml(text, "cannot read it")
-    assert error.value.line().startswith("cannot read it; found ")
+    assert error.value.line().startswith("cannot read it; ")
     assert found in error.value.line()
+    assert not re.search("expected expected|found (found|expected|got)|<[a-z ]+>", error.value.line())
 
 
 def test_aliases_that_would_grow_without_end(tmp_path: Path) -> None:
