@@ -283,7 +283,7 @@ def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
             source = Path(__file__).parents[1] / "examples" / "plugin"
             ignored = shutil.ignore_patterns("build", "*.egg-info")
             shutil.copytree(source, root / "plugin", ignore=ignored, dirs_exist_ok=True)
-            install = "-m pip install -q --no-deps --no-build-isolation --no-index --target".split()
+            install = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
             subprocess.run([sys.executable, *install, str(root / "part"), str(root / "plugin")], check=True)
             (root / "part").rename(root / "site")
     return root
