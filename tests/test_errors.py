@@ -615,7 +615,7 @@ def test_an_interrupt_while_extracting(ser: Ser, work: Path, tmp_path: Path, sto
 def test_an_interrupt_while_training(ser: Ser, work: Path, root: Path) -> None:
     table(ser, root)
     ser(*EXTRACT)
-    fit = (*FIT[: FIT.index("--epochs")], "--runs", "6", "--epochs", "400", "--patience", "0")
+    fit = (*FIT[: FIT.index("--epochs")], "--runs", "6", "--epochs", "150", "--patience", "0")
     interrupted(work, fit, "results/*/*.json")
     done = {path: path.stat().st_mtime_ns for path in work.glob("results/*/*.json")}
     assert 0 < len(done) < 6
