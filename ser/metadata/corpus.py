@@ -122,14 +122,14 @@ def parse_corpus(
     cells, count = columns_of_rows(map(_composed, plugin.parse(root, **own)))
     if not count:
         tree = plugin.TREE.strip().splitlines()
-        single = root.is_file()
+        single = root.is_file() and tree[0].startswith("FILE.")  # a table
         raise CorpusError(
             f"{plugin.TITLE}: no utterance found in {root}",
             expected=" with ".join(word.strip() for word in tree[0].split(" ", 1))
             if single
             else f"a tree like: {' | '.join(tree)}",
             found="an empty file" if single and not root.stat().st_size else None,
-            action=None if single else "Give the folder that holds this tree with --root.",
+            action="Give the folder that holds this tree with --root." if root.is_dir() else None,
         )
     facts = _facts(plugin, name, root)
     if audio:

@@ -415,3 +415,5 @@ def test_what_is_wrong_with_a_table_of_ones_own_names_its_file(tmp_path: Path) -
     write_text(file, "")
     with pytest.raises(CorpusError, match=r"age.csv; expected FILE.csv with a header, .*; found an empty file"):
         build("mine", file, quiet=True)
+    with pytest.raises(CorpusError, match=r"no utterance found in .*age.csv; expected a tree like: wav/03a01Fa.wav"):
+        parse_corpus("emodb", file)
