@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Tensors:
         untested: true for rows that may be trained on but not tested, `(n,)`; None where there are none.
         unit: of dimensions, mean and standard deviation, `(K,)` each, that `values` were standardised by; None before.
         stamps: sentences that a result with this target must carry.
+        shared: corpus that it is used with -> number of its recordings that are in `frame` too (`ser.features.shared_audio`).
     """
 
     dataset: str
@@ -74,6 +75,7 @@ class Tensors:
     untested: NDArray[np.bool_] | None = None
     unit: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     stamps: tuple[str, ...] = ()
+    shared: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """The content in one line."""

@@ -112,7 +112,7 @@ def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, 
     setup = SplitData(join(parts), facts["protocol"], folds, facts, [])
     more = {"limit": options.limit, "refit": options.refit, "balance": balance}
     config = identity(recipe, options.seed, *facts["datasets"].values(), task="combine", **more)
-    stamps = named_stamps(parts, [e.setup.stamps for e in alone]) + shared_audio(parts, options.workspace)
+    stamps = named_stamps(parts, [e.setup.stamps for e in alone]) + shared_audio(parts)
     names = ["combine", short([d.dataset for d in parts])]
     return make_experiment(setup, recipe, config, names, options, stamps, balance=balance)
 

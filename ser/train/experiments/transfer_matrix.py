@@ -105,7 +105,7 @@ def matrix(
         protocol=corpora.facts["protocol"],
         config={"head": given.head, "task": "matrix", "experiments": {e.name: e.config for e in experiments}},
         data=corpora.facts,
-        stamps=_stamps(corpora) + shared_audio(corpora.parts, given.workspace),
+        stamps=_stamps(corpora) + shared_audio(corpora.parts),
         record=record,
     )
 
@@ -144,7 +144,7 @@ def _across(corpora: _Corpora, k: int, options: FitOptions) -> Experiment:
         folds.append(replace(first, name=corpora.names[t], test=tested))
         own = [f"{corpora.names[t]}: {s}" for s in tested_only(target.setup.stamps)]
         stamps += [*own, *cross_language(source, corpora.parts[t])]
-        stamps += shared_audio([source, corpora.parts[t]], options.workspace)
+        stamps += shared_audio([source, corpora.parts[t]])
     datasets = {
         source.dataset: {**describe_data(source, scheme_of(source, options)), "normalize": options.normalize},
         **{corpora.names[t]: corpora.facts["datasets"][corpora.names[t]] for t in others},

@@ -18,6 +18,7 @@ from ser.audit.split_data import label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
+from ser.features.shared_audio import with_shared
 from ser.features.stored_layers import one_layer
 from ser.features.stores.identity import same_encoder
 from ser.features.stores.streamed import concatenated
@@ -87,7 +88,7 @@ def load_shared(names: Sequence[str], options: FitOptions) -> list[Tensors]:
         for name, corpus in zip(names[1:], corpora[1:], strict=True):
             same_encoders(names[0], corpora[0].identities, name, corpus.identities)
         streamed = too_large(corpora, options.memory, options.views)
-        return [_tensors(corpus, options, streamed, shared) for corpus in corpora]
+        return with_shared([_tensors(corpus, options, streamed, shared) for corpus in corpora], corpora)
 
 
 def identities(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
     synthetic = here.table.facts.get("synthetic")
     stamps = ["synthetic source: its audio is synthesised, no recording of people"] if synthetic else []
     stamps += [f"{source}: {s}" for s in here.stamps] + cross_language(here, there)
-    stamps += shared_audio([here, there], options.workspace)
+    stamps += shared_audio([here, there])
     folds = [moved(f, len(here.frame)) for f in setup.folds]
     joined = SplitData(join([here, there]), setup.protocol, folds, facts, setup.stamps + stamps)
     return CorpusPair(here, there, joined, first)
