@@ -595,12 +595,12 @@ def test_what_heads_learn_and_a_corpus_are_told_apart_by_their_options(
 ) -> None:
     pair = ["--source", "d", "--target", "e", "--protocol", "random", "--workspace", str(two.space.root)]
     for command in ("adapt", "fewshot", "finetune", "transfer"):
-        assert main([command, *pair, "--learns", "joy"]) == 1
+        assert main([command, *pair, "--learns", "joy"]) == 2
         said = capsys.readouterr().err
         assert "--learns joy: 'joy' is not a target here" in said
         assert "--target" not in said
         for learned in ("votes", "emotion,arousal", "pleasure"):
-            assert main([command, "--source", "d", "--target", learned, "--workspace", str(two.space.root)]) == 1
+            assert main([command, "--source", "d", "--target", learned, "--workspace", str(two.space.root)]) == 2
             named = f"What heads learn is named by --learns {learned}." in capsys.readouterr().err
             assert named is (learned != "pleasure")
 
