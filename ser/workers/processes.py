@@ -93,8 +93,8 @@ def allow_copies() -> None:
 def can_copy() -> bool:
     """True where workers are copies of this process, which are there at once with all that it has imported and read.
 
-    A copy (`fork`) has none of the other threads, and what these hold stays locked in it; and CUDA does not work in one. Linux
-    alone has libraries that are made for it. `SER_FORK=0` in the environment starts new processes everywhere, `SER_FORK=1`
+    A copy (`fork`) has none of the other threads, and what these hold stays locked in it; and CUDA does not work in one. Other
+    systems than Linux have libraries that do not work in one either. `SER_FORK=0` in the environment starts new processes everywhere, `SER_FORK=1`
     allows copies of scripts too.
     """
     setting = os.environ.get("SER_FORK", "")
