@@ -94,8 +94,8 @@ def can_copy() -> bool:
     """True where workers are copies of this process, which are there at once with all that it has imported and read.
 
     A copy (`fork`) has none of the other threads, and what these hold stays locked in it; and CUDA does not work in one. Other
-    systems than Linux have libraries that do not work in one either. `SER_FORK=0` in the environment starts new processes everywhere, `SER_FORK=1`
-    allows copies of scripts too.
+    systems than Linux have libraries that do not work in one either. `SER_FORK=0` in the environment starts new processes
+    everywhere, `SER_FORK=1` allows copies of scripts too.
     """
     setting = os.environ.get("SER_FORK", "")
     if setting == "0" or not (_allowed or setting == "1") or sys.platform != "linux" or threading.active_count() > 1:
