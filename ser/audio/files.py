@@ -66,7 +66,7 @@ def refuse_other_files(path: Path) -> None:
         )
     if path.suffix.lower() not in CONTAINERS and not head.startswith(SIGNS) and _is_text(head):
         raise AudioError(
-            f"{path} is a text file, not audio",
+            f"{path} cannot be decoded: it is a text file, not audio",
             expected="audio",
             found=repr(head[:40].decode(errors="ignore")),
             action=AGAIN,

@@ -391,7 +391,7 @@ def test_one_pass_serves_all_encoders(
 ) -> None:
     table = toy.table_of(root, text=lambda name: name)
     run(toy.Moments(), table)
-    (root / "u003.wav").write_bytes(b"no audio")
+    (root / "u003.wav").write_bytes(b"\x80no audio")
     decoded.clear()
     encoders = [toy.Moments(), toy.Moments("second", other=True), Batched(toy), toy.Letters()]
     reports = extract(table, encoders, space, jobs=2, quiet=True)

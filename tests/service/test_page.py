@@ -257,7 +257,7 @@ def test_an_error_of_the_service_is_shown(page: Browser) -> None:
         document.getElementById("file").dispatchEvent(new Event("change"));
     """)
     text = until(lambda: page.text("error"), "there is an error")
-    assert text.startswith("<i>notes.wav is a text file, not audio")
+    assert text.startswith("<i>notes.wav cannot be decoded: it is a text file, not audio")
     assert page.run("document.querySelector('#error i') === null")
     assert page.run("document.getElementById('result').hidden")
 

@@ -247,7 +247,7 @@ def test_a_decoder_is_free_again_while_the_head_answers(predictor: Predictor, mo
 
 HOSTILE = {
     "empty": (b"", 422, ["a.wav is empty"]),
-    "text": (b"hello, this is no sound\n" * 50, 422, ["a.wav is a text file, not audio"]),
+    "text": (b"hello, this is no sound\n" * 50, 422, ["a.wav cannot be decoded: it is a text file, not audio"]),
     "html": (b"<!DOCTYPE html><html></html>", 422, ["HTML"]),
     "no channels": (header(channels=0), 422, ["cannot be decoded"]),
     "10^9 Hz": (header(rate=10**9), 422, ["sample rate of 1000000000 Hz", "expected 1000 to"]),
