@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from ser.errors import ConfigError, UnusableError
 
 JsonObject = dict[str, Any]  # whose keys are not ours to name
+ABSENT = (FileNotFoundError, NotADirectoryError)  # errors at a path where there is nothing
 MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -70,15 +71,15 @@ def unreadable(what: str, error: OSError | ValueError, action: str | None = None
     Args:
         what: the kind of file, and its path.
     """
-    missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
-    return (ConfigError if missing else UnusableError)(f"cannot read {what}", found=why(error), action=action)
+    kind = ConfigError if isinstance(error, ABSENT) else UnusableError
+    return kind(f"cannot read {what}", found=why(error), action=action)
 
 
 def kind_of(path: Path | str) -> str:
     """Words for what there is at a path, links followed: `a folder`, `a file`, `a named pipe` ...; `nothing`."""
     try:
         state = Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except ABSENT:
         return "nothing"
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL
         return why(error)

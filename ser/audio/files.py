@@ -5,7 +5,7 @@ from codecs import getincrementaldecoder
 from pathlib import Path
 
 from ser.errors import AudioError
-from ser.files import open_regular, why
+from ser.files import ABSENT, open_regular, why
 
 # The one list of endings that folders are searched for, in a corpus and by `ser predict`. libsndfile reads those of SOUND.
 SOUND = (
@@ -39,7 +39,7 @@ def refuse_other_files(path: Path) -> None:
     try:
         with open_regular(path) as file:
             head = file.read(512)
-    except (FileNotFoundError, NotADirectoryError):
+    except ABSENT:
         raise AudioError(
             f"{path} is not there", action="Is its corpus where the table says that it is?", fault="missing"
         ) from None

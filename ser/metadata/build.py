@@ -15,7 +15,7 @@ from ser.metadata.durations import Unusable, measure, refuse_all_unusable
 from ser.metadata.folds.fold_file import Line, write_folds
 from ser.metadata.parsing import LOG
 from ser.metadata.schema import COLUMNS, Scale, TableFacts, check_name, is_dimension, outside_scales
-from ser.metadata.table import Table, emotions_in_words, load_table, table_of_columns, write_table
+from ser.metadata.table import Table, emotions_in_words, load_table, speakers_in_words, table_of_columns, write_table
 from ser.metadata.table_files import EXCEL, JSON_LINES, OTHER_SHEETS
 from ser.workspace import Workspace
 
@@ -240,9 +240,7 @@ def summary_lines(built: Built, path: Path) -> list[str]:
     frame, facts = built.table.frame, built.table.facts
     counts = facts["counts"]
     languages = ", ".join(sorted(set(frame["language"]) - {""})) or "language not known"
-    speakers = (
-        f"{counts['speakers']} speaker{'s' * (counts['speakers'] != 1)}" if counts["speakers"] else "speakers not known"
-    )
+    speakers = speakers_in_words(counts["speakers"])
     length = f"{counts['hours']:.2f} h" if counts["hours"] else "length not known"
     lines = [
         f"{path}: {len(frame)} utterances, {speakers}, {length}, {languages}",

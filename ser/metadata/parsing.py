@@ -15,7 +15,7 @@ from typing import Any
 
 from ser.audio.files import ENDINGS
 from ser.errors import CorpusError, NoCorpus
-from ser.files import read_bytes, why
+from ser.files import ABSENT, read_bytes, why
 from ser.optional import need
 
 # Plugins note here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
@@ -158,8 +158,9 @@ def read_text(path: Path) -> str:
     try:
         content = read_bytes(path)
     except OSError as error:
-        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
-        raise (NoCorpus if missing else CorpusError)(f"cannot read {path}", found=why(error)) from None
+        raise (NoCorpus if isinstance(error, ABSENT) else CorpusError)(
+            f"cannot read {path}", found=why(error)
+        ) from None
     if content.startswith(b"PK\x03\x04"):
         raise CorpusError(
             f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."

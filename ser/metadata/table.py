@@ -69,7 +69,7 @@ class Table:
         speakers, hours = len(set(frame["speaker"]) - {""}), frame["duration"].sum() / 3600
         facts = [
             f"{len(frame)} utterances",
-            f"{speakers} speaker{'s' * (speakers != 1)}" if speakers else "speakers not known",
+            speakers_in_words(speakers),
         ]
         emotions = (f"{emotion} {count}" for emotion, count in emotions_in_words(frame).items())
         return f"{self.dataset}: {', '.join(facts + [f'{hours:.2f} h'] * bool(hours))}; {', '.join(emotions)}"
@@ -248,6 +248,11 @@ def read_table(path: Path) -> Table:
     table = table_of_columns(cells, len(next(iter(cells.values()))), path.stem, facts)
     table.facts["sha256"] = hashlib.sha256(content).hexdigest()
     return replace(table, path=path)
+
+
+def speakers_in_words(count: int) -> str:
+    """The number of speakers; 0 says that they are not known."""
+    return f"{count} speaker{'s' * (count != 1)}" if count else "speakers not known"
 
 
 def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:

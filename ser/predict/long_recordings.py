@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.streams import BLOCK, Stream, open_file, open_pipe, raw_format
+from ser.audio.streams import BLOCK, PIPE, Stream, open_file, open_pipe, raw_format
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import audio_files, channel_numbers, refuse_raw_files
@@ -64,7 +64,7 @@ def follow(
     refuse_raw_files(raw, files)
     refuse_heads(predictor)
     form = raw_format(raw)
-    paths, left_out = ([Path("-")], "") if list(files) == [Path("-")] else audio_files(files)
+    paths, left_out = ([Path(PIPE)], "") if list(files) == [Path(PIPE)] else audio_files(files)
     if left_out:
         predictor.say(f"left out: {left_out}")
     predictor.say_scales()
@@ -143,7 +143,7 @@ def _of_path(
 ) -> Iterator[TimelineRow]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
-        if path != Path("-"):
+        if path != Path(PIPE):
             yield from _of_opened(predictor, lambda: open_file(path), options, diarizer)
         elif diarizer is None:
             yield from Timeline(predictor, open_pipe(pipe(), raw), options).rows()

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # the signals that end a command; SIGHUP does not exist everywhere
 AGAIN = 3  # times that the work of lost workers is done again; of Dask's its scheduler decides (`allowed-failures`)
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PARENT_SECONDS = 1.0  # between two looks at the parent
-
-
-_allowed = False  # copies of this process
+_allowed = False  # copies of this process, by the program that runs
 
 
 class WorkerLost(SerError):
@@ -163,7 +161,7 @@ def _copy(connection: Any, others: Iterable[Any], function: Callable[..., Any], 
     for other in others:
         other.close()
     end_with_parent(parent)
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # of libraries that are still to be loaded
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # of libraries that are still to be loaded
     threadpool_limits(1)
     with suppress(EOFError):  # the parent has ended
         while True:

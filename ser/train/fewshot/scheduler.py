@@ -129,6 +129,7 @@ def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int)
     if not isinstance(recipe, Config) or recipe.context != "utterance":
         return False
     inputs, classes = read_inputs(recipe, inputs_of(common.data.blocks)), len(common.classes)
+    most = costs.least_work()
     total = 0.0 if job.first is None else costs.seconds(recipe, inputs, classes, len(job.first.train), runs)
     for name, experiment in experiments.items():
         recipe = job.shots.tuning if job.first and method(name).FROM_SOURCE else job.shots.fresh
@@ -136,6 +137,6 @@ def _is_short(job: FewshotJob, experiments: Mapping[str, Experiment], runs: int)
             for amount in job.shots.amounts:
                 sizes = [classes * amount.of(max(1, len(f.train) // classes)) for f in experiment.folds]
                 total += sum(costs.seconds(recipe, inputs, classes, n, runs) for n in sizes)
-        if total > costs.least_work():
+        if total > most:
             return False
     return True

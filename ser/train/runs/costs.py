@@ -66,10 +66,10 @@ def cost(unit: Unit) -> float:
 
 def is_short(units: Iterable[Unit]) -> bool:
     """True if this process would train all units in less time than workers need to start."""
-    total = 0.0
+    total, most = 0.0, least_work()
     for unit in units:
         total += cost(unit)
-        if total > least_work():
+        if total > most:
             return False
     return True
 
