@@ -129,6 +129,7 @@ def test_published_values_stand_beside_ours_with_their_place_in_our_interval(our
     row = leaderboard("emobox-emodb", own, record)
     assert row["UA"] == round(100 * mean, 2)
     assert (row["model"], row["runs"]) == ("toy", 2)
+    assert (row["utterances"], row["same_test"], row["stamps"]) == (96, False, ["said"])
 
 
 def test_what_is_missing_is_named_with_its_command(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,7 +290,9 @@ def test_votes_of_other_people_than_the_benchmarks_are_refused(maker: Any) -> No
         benchmark("emosuperb-cremad", maker.space)
 
 
-def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_results_are_exported_as_a_leaderboard_has_them(
+    ours: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     workspace = ["--workspace", str(ours.space.root)]
     export = ["benchmark", "export", "emobox-emodb", *workspace]
     assert main(export) == 2
@@ -303,11 +306,18 @@ def test_finished_results_are_exported_as_a_leaderboard_has_them(ours: Any, caps
     assert rows[0]["UA"] >= rows[1]["UA"]  # the benchmark's metric
     assert main([*export, "--format", "csv"]) == 0
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(line["rank"], line["utterances"]) for line in lines] == [("", "96")] * 2  # the benchmark has 535
+    small = replace(preset("emobox-emodb"), utterances=96)
+    monkeypatch.setattr("ser.results.benchmarks.preset", lambda name: small)
+    assert main([*export, "--format", "csv"]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [line["rank"] for line in lines] == ["1", "2"]
     assert [line["UA"] for line in lines] == [f"{row['UA']:.2f}" for row in rows]
     assert [line["F1"] for line in lines] == [f"{row['Macro_F1']:.2f}" for row in rows]
     assert main([*export, "--format", "md"]) == 0
-    assert capsys.readouterr().out.startswith("| rank | benchmark | model | UA | WA | F1 | head | runs | record |")
+    assert capsys.readouterr().out.startswith(
+        "| rank | benchmark | model | UA | WA | F1 | head | runs | utterances | record |"
+    )
     for wrong in (
         ["benchmark", "export"],
         ["benchmark", "emobox-emodb", "superb-er"],

@@ -87,7 +87,10 @@ def list_of_benchmarks(presets: Mapping[str, Preset]) -> Table:
 
 
 def leaderboard(name: str, preset: Preset, record: Summary) -> dict[str, Any]:
-    """A row as EmoBox's leaderboard has them: percentages of UA, WA and F1 with the system and the number of runs."""
+    """A row as EmoBox's leaderboard has them: percentages of UA, WA and F1 with the system and the number of runs.
+
+    `same_test` is false where the result is of other utterances than the benchmark's, and null where their number is not known.
+    """
     of = record.test if preset.average == "folds" else record.pooled
     return {
         "benchmark": name,
@@ -95,6 +98,9 @@ def leaderboard(name: str, preset: Preset, record: Summary) -> dict[str, Any]:
         "model": "+".join(stores_of(record)),
         "head": record.config.get("head"),
         "runs": measured(preset, record).n,
+        "utterances": record.data.get("utterances"),
+        "same_test": None if preset.utterances is None else not _other_rows(preset, record),
+        "stamps": record.stamps,
         **{metric: round(100 * value.mean, 2) for metric, value in of.items()},
         "command": record.command,
         "config_hash": record.config_hash,
@@ -103,6 +109,8 @@ def leaderboard(name: str, preset: Preset, record: Summary) -> dict[str, Any]:
 
 def exported(names: Mapping[str, Preset], results: Path) -> list[dict[str, Any]]:
     """A row of `leaderboard` for each finished record of benchmarks, with the record's name; the best model of each first.
+
+    Those that are not of the same test follow, as they are no better or worse.
 
     Raises:
         ConfigError: a benchmark has no finished record.
@@ -123,14 +131,14 @@ def exported(names: Mapping[str, Preset], results: Path) -> list[dict[str, Any]]
                 expected=f"a record in {results}",
                 action=f"Run it: ser benchmark {name} --audio STORE",
             )
-        rows += sorted(found, key=lambda row: -row[preset.metric])
+        rows += sorted(found, key=lambda row: (row["same_test"] is False, -row[preset.metric]))
     return rows
 
 
 def export_table(rows: Sequence[Mapping[str, Any]], presets: Mapping[str, Preset]) -> Table:
     """Rows of `exported` with the columns of EmoBox's leaderboard: a rank within each benchmark, UA, WA and macro F1.
 
-    A benchmark that is judged by another metric has a column for it.
+    A result that is not of the same test has no rank. A benchmark that is judged by another metric has a column for it.
     """
     metrics = dict.fromkeys(("UA", "WA", "Macro_F1", *(preset.metric for preset in presets.values())))
     shown = [metric for metric in metrics if any(metric in row for row in rows)]
@@ -138,8 +146,8 @@ def export_table(rows: Sequence[Mapping[str, Any]], presets: Mapping[str, Preset
     for row in rows:
         rank, before = (rank + 1 if row["benchmark"] == before else 1), row["benchmark"]
         scores = [f"{row[metric]:.2f}" if metric in row else ABSENT for metric in shown]
-        cells.append(
-            [str(rank), row["benchmark"], row["model"], *scores, str(row["head"]), str(row["runs"]), row["record"]]
-        )
+        place = "" if row["same_test"] is False else str(rank)
+        facts = [str(row[name]) for name in ("head", "runs", "utterances", "record")]
+        cells.append([place, row["benchmark"], row["model"], *scores, *facts])
     heads = ["F1" if metric == "Macro_F1" else head_of(metric) for metric in shown]
-    return Table("", ["rank", "benchmark", "model", *heads, "head", "runs", "record"], cells, left=3)
+    return Table("", ["rank", "benchmark", "model", *heads, "head", "runs", "utterances", "record"], cells, left=3)
