@@ -74,7 +74,19 @@ def decode(
         float32 `(samples,)` and the rate in Hz.
     """
     path = Path(path)
-    start, end, channel = none_if_nan(start), none_if_nan(end), none_if_nan(channel)
+    data, rate = read_channels(path, start=start, end=end, limits=limits)
+    return to_mono(path, data, none_if_nan(channel)), rate
+
+
+def read_channels(
+    path: Path, *, start: float | None = None, end: float | None = None, limits: Limits | None = None
+) -> tuple[NDArray[np.float32], int]:
+    """As `decode`, with all channels.
+
+    Returns:
+        float32 `(samples, channels)` and the rate in Hz.
+    """
+    start, end = none_if_nan(start), none_if_nan(end)
 
     def take(sound: Any) -> tuple[NDArray[np.float32], int, int]:
         rate = int(sound.samplerate)
@@ -84,7 +96,7 @@ def decode(
     data, wanted, rate = read_sound(path, take, limits)
     if len(data) < wanted:
         raise cut_short(path, wanted, len(data), "samples")
-    return to_mono(path, data, channel), rate
+    return data, rate
 
 
 def resample(audio: Audio, rate: int, wanted: int) -> Audio:

@@ -19,8 +19,8 @@ from ser.files import kind_of
 from ser.predict.head_encoders import audio_for, load_encoder, refuse_unused
 from ser.predict.inputs import Inputs
 from ser.predict.onnx_head import ENDING, OnnxHead, Waveform, load_onnx
-from ser.predict.predictions import LOOKED_AT, Band, scales_note
-from ser.predict.recordings import Recording
+from ser.predict.predictions import LOOKED_AT, Heard, scales_note
+from ser.predict.recordings import Recording, Sound
 from ser.results.metrics.calibration import scaled
 from ser.results.records.find import find_heads
 from ser.results.records.names import HEAD
@@ -114,11 +114,11 @@ class Judge:
         if self.head.about.scales is not UNSET:
             self.say(scales_note(self.head.about.scales))
 
-    def judge(self, inputs: Inputs, bands: dict[int, Band] | None = None) -> Answer:
+    def judge(self, inputs: Inputs, heard: dict[int, Heard] | None = None) -> Answer:
         """Give the bare answer to inputs, without notes.
 
         Args:
-            bands: gets those of the first `LOOKED_AT` recordings, by row.
+            heard: gets what was heard, by row; the energies of the first `LOOKED_AT` recordings.
 
         Returns:
             The reason why each cannot be used, `(n,)`, "" where it can; the lengths in s, `(n,)`; probabilities, or the values
@@ -128,7 +128,7 @@ class Judge:
         self._refuse(inputs)
         errors = np.full(len(inputs), "", dtype=object)
         seconds = np.full(len(inputs), np.nan)
-        features = [self._features(inputs, k, errors, seconds, bands) for k in range(len(inputs))]
+        features = [self._features(inputs, k, errors, seconds, heard) for k in range(len(inputs))]
         self._refuse_alone(inputs, errors)
         return errors, seconds, self._shares(inputs, features, errors)
 
@@ -182,7 +182,7 @@ class Judge:
         row: int,
         errors: NDArray[Any],
         seconds: NDArray[np.float64],
-        bands: dict[int, Band] | None = None,
+        heard: dict[int, Heard] | None = None,
     ) -> list[NDArray[Any]]:
         """Compute the features of a row for each encoder; where it cannot be used, note the error and give none."""
         found = []
@@ -194,10 +194,10 @@ class Judge:
                 else:
                     assert inputs.recordings is not None
                     sound = sound or inputs.recordings[row].decode()
-                    seconds[row] = len(sound[0]) / sound[1]
-                    if bands is not None and row not in bands and len(bands) < LOOKED_AT:
-                        bands[row] = Band.of(inputs.recordings[row].name, *sound)
-                    found.append(encoder.encode([audio_for(encoder, *sound, inputs.recordings[row].name)])[0])
+                    name, seconds[row] = inputs.recordings[row].name, len(sound.audio) / sound.rate
+                    if heard is not None and row not in heard:
+                        heard[row] = Heard.of(name, sound, measured=len(heard) < LOOKED_AT)
+                    found.append(encoder.encode([audio_for(encoder, sound.audio, sound.rate, name)])[0])
                 if not np.isfinite(found[-1]).all():
                     raise _not_finite(encoder)
         except AudioError as error:
@@ -208,11 +208,11 @@ class Judge:
         self, recordings: Sequence[Recording], errors: NDArray[Any], seconds: NDArray[np.float64]
     ) -> list[list[NDArray[Any]]]:
         """Compute the features of recordings as `_features`, each encoder's in batches."""
-        sounds: dict[int, tuple[reading.Audio, int]] = {}
+        sounds: dict[int, Sound] = {}
         for k, recording in enumerate(recordings):
             try:
                 sounds[k] = recording.decode()
-                seconds[k] = len(sounds[k][0]) / sounds[k][1]
+                seconds[k] = len(sounds[k].audio) / sounds[k].rate
             except AudioError as error:
                 errors[k] = error.line()
         found: list[list[NDArray[Any]]] = [[] for _ in recordings]
@@ -220,7 +220,7 @@ class Judge:
             audio: dict[int, reading.Audio] = {}
             for k in (k for k in sounds if not errors[k]):
                 try:
-                    audio[k] = audio_for(encoder, *sounds[k], recordings[k].name)
+                    audio[k] = audio_for(encoder, sounds[k].audio, sounds[k].rate, recordings[k].name)
                 except AudioError as error:
                     errors[k] = error.line()
             rows = list(audio)

@@ -111,6 +111,6 @@ def pictures(
         stem = Path(recording.name).stem or "recording"
         taken[stem] = taken.get(stem, 0) + 1
         path = folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png")
-        sound, rate = recording.decode()
+        sound, rate, _ = recording.decode()
         save(draw(sound, rate, row, target, recording.name, scales), path)
         yield path

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.decoding import AudioHeader
 from ser.audio.measure import energies
-from ser.audio.reading import Audio
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, EMOTION, MIXED
 from ser.metadata.targets.dimensions import in_words
 from ser.predict.inputs import Inputs
+from ser.predict.recordings import Sound
 from ser.results.blocks import Table
 from ser.train.head_file import KNOWN, AudioForm
 
@@ -29,6 +28,27 @@ OTHER_BAND = 0.9  # of a rate: below it a recording has another band
 TELEPHONE = 4400.0  # Hz: above it nothing is left of a recording at 8 kHz, whatever rate it is resampled to
 # Of the energy: resampled from 8 kHz, files of 16 bits have 1e-8 above `TELEPHONE`; speech of EmoDB has 0.002.
 NOTHING = 1e-5
+
+
+class Heard(NamedTuple):
+    """What is known of a recording once it is decoded, besides its samples.
+
+    Attributes:
+        name: of the recording.
+        rate: Hz.
+        channels: whose mean is heard.
+        energy: above `TELEPHONE` and all, `(2,)`, the signs of a telephone; None where it was not measured.
+    """
+
+    name: str
+    rate: int
+    channels: int
+    energy: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, name: str, sound: Sound, measured: bool = True) -> "Heard":
+        """Of a decoded recording."""
+        return cls(name, sound.rate, sound.channels, energies(sound.audio, sound.rate, TELEPHONE) if measured else None)
 
 
 def prediction_table(
@@ -189,30 +209,20 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
     )
 
 
-def form_notes(
-    names: Sequence[str],
-    headers: Sequence[AudioHeader | None],
-    trained: AudioForm | None,
-    rate: int,
-    mixed: Sequence[bool],
-) -> Iterator[str]:
+def form_notes(heard: Sequence[Heard], trained: AudioForm | None, rate: int) -> Iterator[str]:
     """Warnings of recordings of another band or with more channels than those that the head was trained on.
 
     Args:
-        names: of the recordings.
-        headers: of each, where it is known.
-        trained: of those in training; None where the head does not say.
+        heard: the recordings.
+        trained: the form of those in training; None where the head does not say.
         rate: Hz in which the encoders hear all; 0 where they hear none. Above half of it nothing is compared.
-        mixed: of each, true where the mean of all channels is heard.
     """
     if trained is None or not rate:
         return
-    known = [(name, one) for name, one in zip(names, headers, strict=True) if one is not None]
-    heard = [(name, one) for name, one, mean in zip(names, headers, mixed, strict=True) if one is not None and mean]
     low, high = (min(r, rate) for r in (trained.lowest_rate, trained.highest_rate))
     span = f"{low} Hz" if low == high else f"{low} to {high} Hz"
-    narrow = [(n, h.rate) for n, h in known if min(h.rate, rate) < OTHER_BAND * low]
-    wide = [(n, h.rate) for n, h in known if OTHER_BAND * min(h.rate, rate) > high]
+    narrow = [(h.name, h.rate) for h in heard if min(h.rate, rate) < OTHER_BAND * low]
+    wide = [(h.name, h.rate) for h in heard if OTHER_BAND * min(h.rate, rate) > high]
     lost = max((hertz for _, hertz in narrow), default=0) // 2
     for odd, band, follows in (
         (narrow, "narrower", f"above {lost} Hz there is nothing, and the head heard that in training. Train on recordings of "
@@ -222,12 +232,12 @@ def form_notes(
     ):  # fmt: skip
         if odd:
             shown = _first([f"{name} ({hertz} Hz)" for name, hertz in odd])
-            count = _share(len(odd), len(names), "recordings", "has", "have")
+            count = _share(len(odd), len(heard), "recordings", "has", "have")
             yield f"{count} a {band} band than those in training ({span}): {shown}; {follows}"
-    several = [f"{name} ({one.channels})" for name, one in heard if one.channels > trained.channels == 1]
+    several = [f"{one.name} ({one.channels})" for one in heard if one.channels > trained.channels == 1]
     if several:
         yield (
-            f"{_share(len(several), len(names), 'recordings', 'has', 'have')} several channels, of which the mean is heard; "
+            f"{_share(len(several), len(heard), 'recordings', 'has', 'have')} several channels, of which the mean is heard; "
             f"those in training had one: {_first(several)}. Take the channels apart: --channels split, or the number of one."
         )
 
@@ -246,33 +256,15 @@ def novelty_note(names: Sequence[str], novelty: NDArray[np.float64]) -> str:
     return f"{novel_words(len(novel), len(names), 'recordings')}: {shown}"
 
 
-class Band(NamedTuple):
-    """The signs that tell a telephone's recording from others.
-
-    Attributes:
-        name: of the recording.
-        energy: above `TELEPHONE` and all, `(2,)`.
-        rate: Hz.
-    """
-
-    name: str
-    energy: NDArray[np.float64]
-    rate: int
-
-    @classmethod
-    def of(cls, name: str, sound: Audio, rate: int) -> "Band":
-        """The band of a decoded recording."""
-        return cls(name, energies(sound, rate, TELEPHONE), rate)
-
-
-def telephone_note(bands: Iterable[Band], trained: AudioForm | None, rate: int) -> str:
+def telephone_note(heard: Iterable[Heard], trained: AudioForm | None, rate: int) -> str:
     """A warning of recordings with the band of a telephone and the rate of another; "" where there are none.
 
     Args:
-        bands: of recordings that can be used.
+        heard: recordings that can be used; those whose energy was not measured are not looked at.
         trained, rate: as of `form_notes`.
     """
-    odd = [band.name for band in bands if is_telephone(band.energy, band.rate, trained, rate)]
+    measured = ((one.name, one.energy, one.rate) for one in heard if one.energy is not None)
+    odd = [name for name, energy, own in measured if is_telephone(energy, own, trained, rate)]
     return f"{_first(odd)}: {TELEPHONE_WORDS}" if odd else ""
 
 

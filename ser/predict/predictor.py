@@ -1,6 +1,6 @@
 """A trained head and its encoders, applied to new audio and text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ser.errors import AudioError
 from ser.predict.inputs import MIX, Inputs, check_inputs
-from ser.predict.judge import Judge
+from ser.predict.judge import Answer, Judge
 from ser.predict.long_recordings import table_of
 from ser.predict.predictions import (
-    Band,
+    Heard,
     beyond_note,
     form_notes,
     long_note,
@@ -105,7 +105,7 @@ class Predictor(Judge):
         from ser.predict.pictures import draw
 
         (one,) = as_recordings([recording])
-        sound, rate = one.decode()
+        sound, rate, _ = one.decode()
         row = self.predict([recording], None if text is None else [text]).iloc[0]
         if row["error"]:
             raise AudioError(str(row["error"]))
@@ -156,26 +156,12 @@ class Predictor(Judge):
 
     def answer(self, inputs: Inputs) -> pd.DataFrame:
         """Predict as `predict`, from inputs that were checked before."""
-        bands: dict[int, Band] = {}
-        errors, seconds, shares = self.judge(inputs, None if self.head.audio is None else bands)
+        heard: dict[int, Heard] = {}
+        errors, seconds, shares = self.judge(inputs, None if self.head.audio is None else heard)
         for note in notes(inputs, errors, self.reads_dialogues, self.head.standardises_by):
             self.say(note)
         self.say_scales()
-        columns = output_columns(self.classes, self.head.target, self.dimensions)
-        if note := beyond_note(inputs.names, shares, columns, self.head.about.scales or {}):
-            self.say(note)
-        far = long_note(inputs.names, np.where(errors == "", seconds, np.nan), self.head.longest)
-        if far:
-            self.say(far)
-        known = self.head.audio is not None
-        usable = [r for r, error in zip(inputs.recordings or [], errors, strict=False) if known and not error]
-        if note := telephone_note([b for k, b in bands.items() if not errors[k]], self.head.audio, self.rate):
-            self.say(note)
-        names, headers = [r.name for r in usable], [r.header() for r in usable]
-        mixed = [r.channel is None for r in usable]
-        for note in form_notes(names, headers, self.head.audio, self.rate, mixed):
-            self.say(note)
-        if self.knows_novelty and (note := novelty_note(inputs.names, shares[:, -1])):
+        for note in self.warnings(inputs.names, (errors, seconds, shares), heard):
             self.say(note)
         return prediction_table(
             inputs,
@@ -186,4 +172,26 @@ class Predictor(Judge):
             self.head.target,
             self.dimensions,
             self.knows_novelty,
+        )
+
+    def warnings(self, names: Sequence[str], answer: Answer, heard: Mapping[int, Heard]) -> Iterator[str]:
+        """Warnings of recordings that the head may not be right for, and of answers that it may not be right in.
+
+        Args:
+            names: of the recordings, or texts.
+            answer: to them.
+            heard: what was heard, by row.
+        """
+        errors, seconds, shares = answer
+        columns = output_columns(self.classes, self.head.target, self.dimensions)
+        good = [one for row, one in heard.items() if not errors[row]]
+        yield from filter(
+            None,
+            (
+                beyond_note(names, shares, columns, self.head.about.scales or {}),
+                long_note(names, np.where(errors == "", seconds, np.nan), self.head.longest),
+                telephone_note(good, self.head.audio, self.rate),
+                *form_notes(good, self.head.audio, self.rate),
+                novelty_note(names, shares[:, -1]) if self.knows_novelty else "",
+            ),
         )

@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.audio import reading
-from ser.audio.decoding import AudioHeader, Limits, header
+from ser.audio.decoding import Limits
 from ser.audio.streams import IN_WORDS, PIPE, RATES, open_pipe
 from ser.errors import AudioError, ConfigError
 
@@ -29,6 +29,20 @@ ADVICE = {
     "cancelling": "Take one of its channels: --channels 0, or the column channel of a list.",
     "not-finite": "Write it again from its source.",
 }
+
+
+class Sound(NamedTuple):
+    """A decoded recording.
+
+    Attributes:
+        audio: float32 `(samples,)`, full scale 1.
+        rate: Hz.
+        channels: of which it is the mean; 1 where one was chosen.
+    """
+
+    audio: reading.Audio
+    rate: int
+    channels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +64,8 @@ class Recording:
     channel: int | None = None
     limits: Limits | None = None
 
-    def decode(self) -> tuple[reading.Audio, int]:
+    def decode(self) -> Sound:
         """Decode the recording as mono.
-
-        Returns:
-            float32 `(samples,)`, full scale 1, and the rate in Hz.
 
         Raises:
             AudioError: it cannot be used.
@@ -71,16 +82,6 @@ class Recording:
             path.write_bytes(content)
             return self._decode_file(path)
 
-    def header(self) -> AudioHeader | None:
-        """The length, rate and channels of samples, or of a file whose header has them; else None."""
-        if isinstance(self.source, tuple):
-            shape = np.shape(self.source[0])
-            return AudioHeader(shape[0] / self.source[1], int(self.source[1]), shape[1] if len(shape) > 1 else 1)
-        try:
-            return header(self.source) if isinstance(self.source, Path) else None
-        except AudioError:
-            return None
-
     def _read(self) -> bytes:
         try:
             content = self.source.read()
@@ -90,9 +91,17 @@ class Recording:
             raise AudioError(f"{self.name} does not give bytes", expected="a file opened in binary mode")
         return content
 
-    def _decode_file(self, path: Path) -> tuple[reading.Audio, int]:
-        segment = {"start": self.start, "end": self.end, "channel": self.channel}
-        return advised(lambda: reading.decode(path, **segment, limits=self.limits), str(path), self.name)
+    def _decode_file(self, path: Path) -> Sound:
+        return advised(lambda: self._of_file(path), str(path), self.name)
+
+    def _of_file(self, path: Path) -> Sound:
+        data, rate = reading.read_channels(path, start=self.start, end=self.end, limits=self.limits)
+        return self._mono(path, data, rate)
+
+    def _mono(self, name: Path | str, data: NDArray[np.float32], rate: int) -> Sound:
+        """Take the channel of `(samples, channels)`, or the mean of all."""
+        channels = data.shape[1] if self.channel is None else 1
+        return Sound(reading.to_mono(name, data, self.channel), rate, channels)
 
 
 RecordingLike: TypeAlias = Recording | Path | str | bytes | BinaryIO | tuple[NDArray[Any], float] | None
@@ -161,11 +170,11 @@ def advised(read: Callable[[], Result], path: str, name: str) -> Result:
         ) from None
 
 
-def _of_samples(recording: Recording, samples: Any, rate: Any) -> tuple[reading.Audio, int]:
+def _of_samples(recording: Recording, samples: Any, rate: Any) -> Sound:
     """Take the segment and the channel of samples, `(samples,)` or `(samples, channels)`."""
     data = full_scale(recording.name, samples, rate)
     first, last = reading.bounds(recording.name, len(data), int(rate), recording.start, recording.end)
-    return reading.to_mono(recording.name, data[first:last], recording.channel), int(rate)
+    return recording._mono(recording.name, data[first:last], int(rate))
 
 
 def full_scale(name: str, samples: Any, rate: Any) -> NDArray[np.float32]:

@@ -17,7 +17,6 @@ from numbers import Real
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.decoding import AudioHeader
 from ser.audio.measure import energies
 from ser.audio.reading import is_silent
 from ser.audio.streams import Stream
@@ -29,6 +28,7 @@ from ser.predict.predictions import (
     LONG,
     TELEPHONE,
     TELEPHONE_WORDS,
+    Heard,
     answer,
     check_confidence,
     form_notes,
@@ -207,8 +207,8 @@ class Timeline:
         note = far_note(options.window, predictor)
         if note:
             predictor.say(note)
-        form = AudioHeader(0, stream.rate, stream.channels)
-        for line in form_notes([stream.name], [form], predictor.head.audio, predictor.rate, [options.channels == MIX]):
+        heard = Heard(stream.name, stream.rate, stream.channels if options.channels == MIX else 1)
+        for line in form_notes([heard], predictor.head.audio, predictor.rate):
             predictor.say(line)
 
     def rows(self) -> Iterator[TimelineRow]:

@@ -53,7 +53,7 @@ PARAMETERS = (  # of POST /predict
     "diarize",
     "speakers",
 )
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
+_OPTION = re.compile(r"--([a-z][a-z-]*)(?: (?=[0-9]|split\b|N\b))?")
 
 
 class Failure(BaseModel):
@@ -272,7 +272,17 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
         question = Question(name, channels, min_confidence, options)
         threads = alone if options is None else over_time
         answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
-        return Prediction(model=name, rows=answer[0], notes=answer[1])
+        return Prediction(model=name, rows=answer[0], notes=[_as_asked(note, PARAMETERS) for note in answer[1]])
+
+
+def _as_asked(text: str, names: Sequence[str] | None = None) -> str:
+    """Options of the command line as parameters of a request: `--window 4` as `window=4`; those of `names`, or all."""
+
+    def parameter(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        return found[0] if names is not None and name not in names else name + "=" * found[0].endswith(" ")
+
+    return _OPTION.sub(parameter, text)
 
 
 async def _refuse_unknown(request: Request, known: tuple[str, ...]) -> None:
@@ -315,8 +325,7 @@ def _add_errors(app: FastAPI) -> None:
         fault = error.fault if isinstance(error, AudioError) else ""
         if fault in ("undecodable", "needs-ffmpeg") and error.action is not None:
             error.action = "Send it as wav, flac, ogg or mp3."  # ours is for who runs the program
-        line = _OPTION.sub(lambda found: found[1].replace("-", "_"), error.line())
-        return failure(413 if fault == "too-long" else 422, line)
+        return failure(413 if fault == "too-long" else 422, _as_asked(error.line()))
 
     @app.exception_handler(RequestValidationError)
     async def of_parameters(_: Request, error: RequestValidationError) -> JSONResponse:

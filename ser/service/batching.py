@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ser.errors import ConfigError, SerError
 from ser.predict.inputs import Inputs
 from ser.predict.judge import Answer
-from ser.predict.predictions import Band
+from ser.predict.predictions import Heard
 from ser.predict.predictor import Predictor
 
 MOST = 32  # recordings or windows that are answered together
@@ -129,7 +129,7 @@ class QueuedPredictor(Predictor):
         self.__dict__.update(vars(batcher.predictors[model]))
         self.batcher, self.model, self.say, self.most, self.count = batcher, model, say, most, 0
 
-    def judge(self, inputs: Inputs, bands: dict[int, Band] | None = None) -> Answer:
+    def judge(self, inputs: Inputs, heard: dict[int, Heard] | None = None) -> Answer:
         self.count += len(inputs)
         if self.count > self.most:
             raise ConfigError(

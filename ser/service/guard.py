@@ -83,7 +83,7 @@ class Guard:
         refused = self._refused(scope, headers)
         length = headers.get("content-length", "")
         if refused is None and length.isdecimal() and int(length) > body.most:
-            refused = failure(413, body.too_large)
+            refused = failure(413, body.too_large(f"; found {length}"))
         upload = _is_upload(scope)
         if refused is None and upload and self.waiting >= MOST_WAITING:  # before the form is written to disk
             refused = failure(503, f"{self.waiting} uploads wait already. Ask again in a moment.", {"Retry-After": "2"})
@@ -136,11 +136,13 @@ class _Body:
 
     def __init__(self, receive: Receive, largest: int) -> None:
         self._receive, self.most = receive, largest + ENVELOPE
-        self.too_large = (
-            f"the upload is too large; expected {largest} bytes at most. Cut it, or write it as flac or mp3."
-        )
-        self.count, self.ended = 0, False
+        self.largest, self.count, self.ended = largest, 0, False
         self._until = time.monotonic() + BODY_SECONDS
+
+    def too_large(self, found: str = "") -> str:
+        """The error of an upload beyond the limit; `found`: its size, where the request states it."""
+        expected = f"expected {self.largest} bytes at most{found}"
+        return f"the upload is too large; {expected}. Cut it, or write it as flac or mp3."
 
     async def receive(self) -> Message:
         """Give the next piece.
@@ -153,7 +155,7 @@ class _Body:
         message = await self._next()
         if self.count > self.most:
             await self.drain()
-            raise HTTPException(413, self.too_large)
+            raise HTTPException(413, self.too_large())
         return message
 
     async def drain(self) -> None:

@@ -158,7 +158,9 @@ def serve(
             expected="an address of this computer, and a port that is free",
             action="Take another: --port 8001.",
         ) from None
-    say(f"{len(predictors)} {'head' if len(predictors) == 1 else 'heads'}: {', '.join(predictors)}")
+    counts = {name: len(predictor.heads) for name, predictor in predictors.items()}
+    said = [f"{name} ({count} {'head' if count == 1 else 'heads'})" for name, count in counts.items()]
+    say(f"answers by {', '.join(said)}")
     with _signals_end_quietly():
         uvicorn.Server(config).run(sockets=[socket])
 

@@ -10,24 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from ser.audio.decoding import Limits
 from ser.audio.streams import Stream, open_file
 from ser.errors import AudioError, ConfigError
-from ser.predict.inputs import MIX, Inputs, channel_numbers
+from ser.predict.inputs import MIX, SPLIT, Inputs, channel_numbers
 from ser.predict.long_recordings import Opened, timeline_table, told
-from ser.predict.predictions import (
-    Band,
-    abstain,
-    check_confidence,
-    long_note,
-    novelty_note,
-    prediction_table,
-    rows_of,
-    telephone_note,
-)
-from ser.predict.recordings import Recording, advised
+from ser.predict.predictions import Heard, abstain, check_confidence, prediction_table, rows_of
+from ser.predict.recordings import Recording, Sound, advised
 from ser.predict.timeline import Timeline, TimelineOptions
 from ser.predict.turns import Diarizer, Turns
 from ser.service.batching import ANSWER_SECONDS, Batcher, QueuedPredictor
@@ -95,24 +84,26 @@ class Uploads:
         check_confidence(question.least, predictor.head.target)
         if question.channels != MIX:
             if not question.channels.isdecimal():
-                raise ConfigError("channels", expected="mix, or the number of one, from 0", found=question.channels)
+                raise ConfigError(
+                    "channels",
+                    expected="mix, or the number of one, from 0",
+                    found=question.channels,
+                    action="Follow the channels over time: window=4." if question.channels == SPLIT else None,
+                )
             channel = int(question.channels)
         recording = Recording(name, path, channel=channel, limits=Limits(min(self.seconds, AT_ONCE)))
         with self._decoding:
-            samples, rate = _decode(recording, self.seconds > AT_ONCE)
-        inputs = Inputs([replace(recording, source=(samples[:, None], rate), channel=None)])
-        errors, seconds, shares = self.batcher.ask(question.model, inputs).result(ANSWER_SECONDS)
+            sound = _decode(recording, self.seconds > AT_ONCE)
+        inputs = Inputs([replace(recording, source=(sound.audio[:, None], sound.rate), channel=None)])
+        answer = self.batcher.ask(question.model, inputs).result(ANSWER_SECONDS)
+        errors, _, shares = answer
         if errors[0]:
             raise AudioError(str(errors[0]))
         shown = replace(inputs, recordings=[replace(recording, source=None)])
         target, dimensions, novelty = predictor.head.target, predictor.dimensions, predictor.knows_novelty
         found = prediction_table(shown, errors, shares, predictor.classes, False, target, dimensions, novelty)
-        notes = [
-            long_note([name], seconds, predictor.head.longest),
-            telephone_note([Band.of(name, samples, rate)], predictor.head.audio, predictor.rate),
-            novelty_note([name], shares[:, -1]) if novelty else "",
-        ]
-        return rows_of(abstain(found, question.least)), [note for note in notes if note]
+        notes = predictor.warnings([name], answer, {0: Heard.of(name, sound)})
+        return rows_of(abstain(found, question.least)), list(notes)
 
     def _over_time(self, path: Path, name: str, question: Question) -> tuple[Rows, list[str]]:
         options, notes = question.timeline, list[str]()
@@ -159,7 +150,7 @@ def _refuse_costly(options: TimelineOptions) -> None:
         )
 
 
-def _decode(recording: Recording, windows_may: bool) -> tuple[np.ndarray[Any, Any], int]:
+def _decode(recording: Recording, windows_may: bool) -> Sound:
     try:
         return recording.decode()
     except AudioError as error:

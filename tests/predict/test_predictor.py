@@ -16,13 +16,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ser
-from ser.audio.decoding import AudioHeader
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
-from ser.predict.predictions import as_text, form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
+from ser.predict.predictions import (
+    Heard,
+    as_text,
+    form_notes,
+    is_beyond_chance,
+    long_note,
+    novelty_note,
+    telephone_note,
+)
 from ser.predict.recordings import Recording
 from ser.results.records.find import find_heads
 from ser.results.records.kinds import read_summary
@@ -333,6 +340,15 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
     assert "ser evaluate --suite" in narrow
     assert several.startswith("1 of 3 recordings has several channels, of which the mean is heard")
     said.clear()
+    both = tmp_path / "both.wav"  # whatever a recording comes as
+    soundfile.write(both, np.stack([samples[::2], samples[::2]], axis=1), rate // 2)
+    with both.open("rb") as opened:
+        predictor.predict([both.read_bytes(), opened, (np.stack([samples[::2]] * 2, axis=1), rate // 2)])
+    assert [line[:42] for line in said if "band" in line or "channels" in line] == [
+        "3 of 3 recordings have a narrower band tha",
+        "3 of 3 recordings have several channels, o",
+    ]
+    said.clear()
     predictor.predict([tmp_path / "stereo.wav"], segments={"channel": [1]})
     assert not [line for line in said if "channels" in line]
     predictor.predict([tmp_path / "stereo.wav"] * 2, segments={"channel": [1, None]})
@@ -347,15 +363,15 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
 
 def test_a_wider_band_than_in_training_is_named() -> None:
     trained = AudioForm(lowest_rate=8000, highest_rate=11025, channels=2)
-    heard = [AudioHeader(1, rate, 2) for rate in (8000, 11025, 16000, 44100)]
-    (line,) = form_notes(list("abcd"), [*heard[:3], None], trained, 16000, [True] * 4)
+    heard = [Heard(name, rate, 2) for name, rate in zip("abcd", (8000, 11025, 16000, 11025), strict=True)]
+    (line,) = form_notes(heard, trained, 16000)
     assert line == (
         "1 of 4 recordings has a wider band than those in training (8000 to 11025 Hz): c (16000 Hz); "
         "the head hears what lies above 5512 Hz, which it never met in training. Resample to 11025 Hz."
     )
-    assert list(form_notes(["a"], [AudioHeader(1, 7300, 5)], trained, 16000, [True])) == []
-    assert list(form_notes(list("abcd"), heard, trained, 8000, [True] * 4)) == []
-    assert list(form_notes(list("abcd"), heard, None, 16000, [True] * 4)) == []
+    assert list(form_notes([Heard("a", 7300, 5)], trained, 16000)) == []
+    assert list(form_notes(heard, trained, 8000)) == []
+    assert list(form_notes(heard, None, 16000)) == []
 
 
 def test_heads_that_do_not_say_how_long_warn_of_nothing() -> None:

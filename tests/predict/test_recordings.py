@@ -24,7 +24,7 @@ def wav(subtype: str = "PCM_16") -> bytes:
 
 def decoded(value: Any) -> None:
     try:
-        samples, rate = Recording("x", value).decode()
+        samples, rate, _ = Recording("x", value).decode()
     except AudioError:
         return
     assert samples.ndim == 1
@@ -74,7 +74,7 @@ def test_integers_are_brought_to_full_scale(kind: str) -> None:
         data = np.round(128 + 128 * TONE).astype(kind)
     elif kind[0] == "i":
         data = np.round(TONE * 2 ** (8 * int(kind[1]) - 1)).astype(kind)
-    samples, rate = Recording("x", (data.astype(kind), RATE)).decode()
+    samples, rate, _ = Recording("x", (data.astype(kind), RATE)).decode()
     assert rate == RATE
     np.testing.assert_allclose(samples, TONE, atol=0.004 if kind == "u1" else 2e-5)
 

@@ -274,6 +274,12 @@ def test_a_long_recording_of_silence_has_a_note_and_no_answer(page: Browser) -> 
     assert page.complaints == []
 
 
+def test_a_note_on_the_whole_and_on_its_windows_is_shown_once(page: Browser) -> None:
+    page.run(WAV.replace("LOUDNESS", "9000").replace("SECONDS", "3"))
+    until(lambda: not page.run("document.getElementById('result').hidden"), "there is a result")
+    assert page.text("notes").count("a narrower band than those in training") == 1
+
+
 def test_a_second_click_while_the_microphone_is_asked_for_starts_nothing(page: Browser) -> None:
     page.run("""
         const devices = navigator.mediaDevices;

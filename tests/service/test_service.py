@@ -100,6 +100,27 @@ def test_an_answer_is_that_of_the_predictor(client: TestClient, predictor: Predi
     assert ask(client, clips[0].read_bytes(), model="other").json()["model"] == "other"
 
 
+def test_the_notes_are_those_of_the_predictor(
+    client: TestClient, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(predictor, "say", said.append)
+    length = 3 * float(predictor.head.longest or 0)
+    call = wav(length, rate=8000, channels=2)
+    predictor.predict(call)
+    notes = ask(client, call, "bytes 1").json()["notes"]
+    assert notes == [line.replace("--window", "window").replace("--channels split", "channels=split") for line in said]
+    for words in (
+        "times as long",
+        "a narrower band than those in training (16000 Hz)",
+        "several channels, of which the mean",
+    ):
+        assert [note for note in notes if words in note], words
+    assert "several channels" not in " ".join(ask(client, call, channels="1").json()["notes"])
+    notes = ask(client, wav(2, rate=8000), window=0.1, hop=0.1).json()["notes"]
+    assert re.search(r"take window=[0-9.]+$", notes[0]), notes
+
+
 def test_a_timeline_is_that_of_the_predictor(client: TestClient, predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
     path.write_bytes(wav(3.0, channels=2))
@@ -125,7 +146,7 @@ def test_speakers_are_told_apart_as_by_the_predictor(predictor: Predictor, clips
     asked = {"hop": 0.5, "diarize": True, "speakers": 2}
     with TestClient(application({"mine": predictor}, diarizer=diarizer)) as client:
         answer = ask(client, path.read_bytes(), path.name, window=1, **asked).json()
-        refused(ask(client, path.read_bytes(), window=1, diarize=True), 422, "without speakers; expected speakers N")
+        refused(ask(client, path.read_bytes(), window=1, diarize=True), 422, "without speakers; expected speakers=N")
         many = ask(client, path.read_bytes(), "b.wav", window=1, diarize=True, speakers=50)
         refused(many, 422, "b.wav: too little speech to tell 50 speakers apart")
         split = ask(client, wav(1, channels=9), window=1, channels="split", diarize=True, speakers=1)
@@ -349,7 +370,7 @@ def test_names_of_uploads(client: TestClient, clips: list[Path], name: str, show
         ({"window": 1, "diarize": True}, 422, ["this service does not tell speakers apart"]),
         ({"window": 1, "speakers": 2}, 422, ["speakers", "expected diarize beside them"]),
         ({"channels": "left"}, 422, ["channels", "mix, split, or the number"]),
-        ({"channels": "split"}, 422, ["channels", "mix, or the number"]),
+        ({"channels": "split"}, 422, ["channels", "mix, or the number", "window=4"]),
         ({"channels": "7"}, 422, ["a.wav has no channel 7"]),
         ({"window": 1, "rows": "all"}, 422, ["rows", "'segments' or 'windows'"]),
         ({"min_confidence": 2}, 422, ["min_confidence", "less than or equal to 1"]),
@@ -380,7 +401,7 @@ def test_requests_that_are_none(client: TestClient) -> None:
 
 def test_the_size_of_an_upload(predictor: Predictor, clips: list[Path]) -> None:
     with TestClient(application({"mine": predictor}, ServiceLimits(bytes=100_000))) as client:
-        refused(ask(client, b"\0" * 200_000), 413, "expected 100000 bytes at most")
+        refused(ask(client, b"\0" * 200_000), 413, "expected 100000 bytes at most; found 200")
         pieces = iter([b"\0" * 50_000] * 9)
         form = {"content-type": "multipart/form-data; boundary=x"}
         refused(client.post("/predict", content=pieces, headers=form), 413, "100000 bytes")
@@ -682,6 +703,7 @@ def test_the_command_answers_and_ends_well(workspace: Path, clips: list[Path]) -
         process.kill()  # nothing, where it has ended
     said = "".join(lines)
     assert "warning: 0.0.0.0 may be reached by others" in said
+    assert "answers by mine (3 heads)" in said
     assert "Application shutdown complete" in said
     assert "Traceback" not in said
 

@@ -283,7 +283,8 @@ function show(model, shown, whole, timeline, window) {
   const ranked = isDimensions(model) || !row ? model.classes : [...model.classes].sort((a, b) => valueOf(model, row, b) - valueOf(model, row, a));
   const values = row ? beside(model).map((name) => bar(model, name, valueOf(model, row, name), ...scaleOf(model, rows, name), row)) : [];
   $("bars").replaceChildren(...(row ? ranked : []).map((name) => bar(model, name, valueOf(model, row, name), low, high, row)), ...values);
-  const notes = [...(whole ? whole.notes : []), ...timeline.notes, ...(row ? [] : timeline.rows.slice(0, 1).map((one) => one.error))];
+  const said = [...(whole ? whole.notes : []), ...timeline.notes, ...(row ? [] : timeline.rows.slice(0, 1).map((one) => one.error))];
+  const notes = [...new Set(said)]; // what is said of the whole may be said of its windows too
   $("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
   $("over-time").hidden = !rows.length;
   if (state.url) URL.revokeObjectURL(state.url);
