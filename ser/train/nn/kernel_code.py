@@ -1,10 +1,11 @@
 """The code of `ser.train.nn.kernels` in LLVM's intermediate language.
 
-A product is computed in tiles of rows and columns whose sums stay in registers: 12 of them, as many as hide the time that a
-multiplication with addition takes. The tiles of one panel of the weight follow each other while it is in the cache, and ask for
-the next panel. `update` asks for the next rows of the weight and of its moving means.
+A product is computed in tiles of rows and columns whose sums stay in registers, as many as hide the time that a
+multiplication with addition takes. All functions go through the weight from its first row to its last, some rows at a time,
+and ask for the next rows meanwhile, for the second level of the cache: with the first level they take 1.6 times as long
+(benchmarks/train.md). Each sum is taken in the same order whatever the tiles are.
 
-All numbers are float32. `n` numbers of a row are a vector.
+All numbers are float32. `n` numbers of a row are a vector. `wide` says that the processor has the 32 registers of AVX-512.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +14,11 @@ from llvmlite import ir
 
 FLOAT, INT, INT32, SHORT, BYTE = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8))
 POINTER = FLOAT.as_pointer()
-PRODUCT = 6, 2  # rows and vectors, or columns, of a tile
+LINE = 16  # numbers that come into the cache together
+FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
+BACKWARD = {True: (6, 4), False: (6, 2)}  # rows and columns of a tile
 UPDATE = 4, 2  # rows of the weight, and vectors
-TURNS = 4  # rows of the weight in a turn of the loop of `forward`
+TURNS, BLOCK = 4, 32  # rows of the weight in a turn of the loop of `forward`, and those that it goes through at a time
 
 
 class Function:
@@ -87,15 +90,20 @@ class Function:
         vector = self.build.insert_element(undefined, self.build.load(pointer), INT32(0))
         return self.build.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(INT32, self.n), [0] * self.n))
 
-    def total(self, vector: ir.Value) -> ir.Value:
-        """The sum of a vector's numbers, by halves."""
-        size = self.n
-        while size > 1:
-            size //= 2
-            undefined, kind = ir.Constant(vector.type, ir.Undefined), ir.VectorType(INT32, size)
-            halves = [ir.Constant(kind, list(range(s, s + size))) for s in (0, size)]
-            vector = self.build.fadd(*(self.build.shuffle_vector(vector, undefined, half) for half in halves))
-        return self.build.extract_element(vector, INT32(0))
+    def totals(self, vectors: Sequence[ir.Value]) -> list[ir.Value]:
+        """The sum of each vector's numbers, by halves; of `n` vectors at a time, which end as one."""
+        found: list[ir.Value] = []
+        for first in range(0, len(vectors), self.n):
+            own = vectors[first : first + self.n]
+            group, part = [*own, *[self.zero] * (self.n - len(own))], self.n
+            while part > 1:
+                part //= 2
+                places = [k for k in range(2 * self.n) if k // part % 2 == 0]
+                halves = [ir.Constant(ir.VectorType(INT32, self.n), [k + s for k in places]) for s in (0, part)]
+                pairs = zip(group[::2], group[1::2], strict=True)
+                group = [self.build.fadd(*(self.build.shuffle_vector(a, b, h) for h in halves)) for a, b in pairs]
+            found += [self.build.extract_element(group[0], INT32(k)) for k in range(len(own))]
+        return found
 
     def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
         """x y + z, rounded once."""
@@ -105,9 +113,9 @@ class Function:
         return self._call(f"llvm.sqrt.v{self.n}f32", self.vector, x)
 
     def fetch(self, pointer: ir.Value) -> None:
-        """Ask for the 64 bytes that a number is in; an address of nothing is ignored."""
+        """Ask for the line that a number is in, for the second level of the cache; an address of nothing is ignored."""
         address = self.build.bitcast(pointer, BYTE.as_pointer())
-        self._call("llvm.prefetch.p0", ir.VoidType(), address, INT32(0), INT32(3), INT32(1))
+        self._call("llvm.prefetch.p0", ir.VoidType(), address, INT32(0), INT32(2), INT32(1))
 
     def _call(self, name: str, kind: ir.Type, *arguments: ir.Value) -> ir.Value:
         function = self.module.globals.get(name)
@@ -124,47 +132,59 @@ def tiles(rows: int, size: int) -> list[range]:
     return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
-def forward(module: ir.Module, rows: int, n: int) -> None:
+def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     """y = x W + b: `x (rows, K)`, `W (K, N)`, `b (N,)`, `y (rows, N)`."""
+    n, height, vectors = FORWARD[wide]
     f = Function(module, "forward", 4, n)
     x, weight, bias, y, inputs, outputs = f.arguments
-    height, vectors = PRODUCT
-    places = [c * n for c in range(vectors)]
+    build, places = f.build, [c * n for c in range(vectors)]
 
-    def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-        split = tiles(rows, height)
-        for number, tile in enumerate(split):
-            sources = [f.at(x, f.times(inputs, r)) for r in tile]
-
-            def step(
-                k: ir.Value, sums: list[ir.Value], number: int = number, sources: list[ir.Value] = sources
-            ) -> list[ir.Value]:
-                for turn in range(TURNS):
-                    row = f.at(weight, f.times(f.build.add(k, integer(turn)), outputs), column)
-                    if turn % len(split) == number:
-                        f.fetch(f.at(row, vectors * n))
-                    w = [f.load(f.at(row, c)) for c in places]
-                    given = [f.fill(f.at(source, k, turn)) for source in sources]
-                    pairs = ((s, v) for s in given for v in w)
-                    sums = [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
-                return sums
-
-            start = [f.load(f.at(bias, column, c)) for c in places] * len(tile)
-            sums = iter(f.loop(inputs, TURNS, step, start))
-            for r in tile:
-                for c in places:
-                    f.store(next(sums), f.at(y, f.times(outputs, r), column, c))
+    def begin(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        for r in range(rows):
+            f.store(f.load(f.at(bias, column)), f.at(y, f.times(outputs, r), column))
         return []
 
-    f.loop(outputs, vectors * n, panel)
-    f.build.ret_void()
+    def block(first: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        left = build.sub(inputs, first)
+        count = build.select(build.icmp_signed("<", left, integer(BLOCK)), left, integer(BLOCK))
+        here, ahead = (f.at(weight, f.times(build.add(first, integer(more)), outputs)) for more in (0, BLOCK))
+
+        def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            for number, tile in enumerate(tiles(rows, height)):
+                sources = [f.at(x, f.times(inputs, r), first) for r in tile]
+                targets = [f.at(y, f.times(outputs, r), column, c) for r in tile for c in places]
+
+                def step(
+                    k: ir.Value, sums: list[ir.Value], number: int = number, sources: list[ir.Value] = sources
+                ) -> list[ir.Value]:
+                    for turn in range(TURNS):
+                        row = f.times(build.add(k, integer(turn)), outputs)
+                        for c in range(0, vectors * n, LINE) if number == 0 else ():
+                            f.fetch(f.at(ahead, row, column, c))
+                        w = [f.load(f.at(here, row, column, c)) for c in places]
+                        given = [f.fill(f.at(source, k, turn)) for source in sources]
+                        pairs = ((s, v) for s in given for v in w)
+                        sums = [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
+                    return sums
+
+                sums = f.loop(count, TURNS, step, [f.load(target) for target in targets])
+                for total, target in zip(sums, targets, strict=True):
+                    f.store(total, target)
+            return []
+
+        f.loop(outputs, vectors * n, panel)
+        return []
+
+    f.loop(outputs, n, begin)
+    f.loop(inputs, BLOCK, block)
+    build.ret_void()
 
 
-def backward(module: ir.Module, rows: int, n: int) -> None:
+def backward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     """d = g W^T: `g (rows, N)`, `W (K, N)`, `d (rows, K)`."""
     f = Function(module, "backward", 3, n)
     g, weight, d, inputs, outputs = f.arguments
-    height, columns = PRODUCT
+    height, columns = BACKWARD[wide]
 
     def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         w_rows = [f.at(weight, f.times(f.build.add(k, integer(c)), outputs)) for c in range(columns)]
@@ -182,10 +202,10 @@ def backward(module: ir.Module, rows: int, n: int) -> None:
                 pairs = ((s, v) for s in given for v in w)
                 return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
 
-            sums = iter(f.loop(outputs, n, step, [f.zero] * (len(tile) * columns)))
+            sums = iter(f.totals(f.loop(outputs, n, step, [f.zero] * (len(tile) * columns))))
             for r in tile:
                 for c in range(columns):
-                    f.build.store(f.total(next(sums)), f.at(d, f.times(inputs, r), k, c))
+                    f.build.store(next(sums), f.at(d, f.times(inputs, r), k, c))
         return []
 
     f.loop(inputs, columns, panel)

@@ -60,8 +60,7 @@ def width() -> int:
     """Numbers that are computed at a time; 0 where torch is to do it.
 
     That is where llvmlite is not installed, on processors without AVX2, with `SER_KERNELS=0` in the environment, and without
-    `SER_KERNELS=1` on those of Intel with AVX-512, where nothing was measured. On AMD's with AVX-512 registers of 16 numbers
-    were no faster.
+    `SER_KERNELS=1` on those of Intel with AVX-512, where nothing was measured.
     """
     if SETTING == "0":
         return 0
@@ -76,6 +75,13 @@ def width() -> int:
     return 8 if measured or SETTING == "1" else 0
 
 
+def is_wide() -> bool:
+    """True if the processor has AVX-512 with its 32 registers; the bits are the same without."""
+    from llvmlite.binding import get_host_cpu_features
+
+    return bool(get_host_cpu_features().get("avx512vl"))
+
+
 def fit(x: Tensor, weight: Tensor) -> bool:
     """True if the functions are used for `x (runs, rows, K)` and `weight (runs, K, N)`; the number of runs does not count."""
     if x.shape[1] > ROWS or not width() or x.dtype != torch.float32:
@@ -88,7 +94,12 @@ def build(rows: int, width: int) -> Kernels:
     """Compile the functions for a number of rows, in registers of `width` numbers."""
     from ser.train.nn import kernel_code
 
-    writers = [partial(f, rows=rows) for f in (kernel_code.forward, kernel_code.backward, kernel_code.update)]
+    wide = is_wide()
+    writers = [
+        partial(kernel_code.forward, rows=rows, wide=wide),
+        partial(kernel_code.backward, rows=rows, wide=wide),
+        partial(kernel_code.update, rows=rows),
+    ]
     return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
 
 

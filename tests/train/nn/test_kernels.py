@@ -1,6 +1,7 @@
 """Compiled products and AdamW against torch's in double precision."""
 
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -33,12 +34,15 @@ def draw(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@pytest.fixture(params=[(1, 8), (7, 8), (16, 8), (15, 16)], ids=str)
-def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Rows of a batch; the second number is that of numbers in a register, for which any processor has code."""
+@pytest.fixture(params=[(1, 8, True), (7, 8, False), (16, 8, True), (20, 8, True), (15, 16, False)], ids=str)
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Rows of a batch; then numbers in a register, and if it has AVX-512's: any processor has code for both."""
     pytest.importorskip("llvmlite")
     monkeypatch.setattr(kernels, "width", lambda: request.param[1])
-    return int(request.param[0])
+    monkeypatch.setattr(kernels, "is_wide", lambda: request.param[2])
+    kernels.build.cache_clear()
+    yield int(request.param[0])
+    kernels.build.cache_clear()
 
 
 def test_compiled_steps_are_those_of_torch(rows: int) -> None:
@@ -67,6 +71,20 @@ def test_compiled_steps_are_those_of_torch(rows: int) -> None:
     assert float(optimiser.steps) == 3
     alone = kernels.forward(x[1:], weight[1:], bias[1:])
     assert torch.equal(alone, kernels.forward(x, weight, bias)[1:])
+
+
+@pytest.mark.parametrize("rows", [1, 6, 17])
+def test_the_bits_do_not_depend_on_the_registers(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    x, g, weight, bias = draw(1, rows, INPUTS), draw(1, rows, OUTPUTS), draw(1, INPUTS, OUTPUTS), draw(1, 1, OUTPUTS)
+    found = []
+    for wide in (True, False):
+        monkeypatch.setattr(kernels, "is_wide", lambda wide=wide: wide)
+        kernels.build.cache_clear()
+        found.append((kernels.forward(x, weight, bias), kernels.backward(g, weight)))
+    kernels.build.cache_clear()
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_the_squares_of_a_gradient_are_those_of_its_numbers(rows: int) -> None:
