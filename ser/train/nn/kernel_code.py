@@ -18,7 +18,7 @@ LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
 BACKWARD = {True: (6, 4), False: (6, 2)}  # rows and columns of a tile
 UPDATE = 4, 2  # rows of the weight, and vectors
-TURNS, BLOCK = 4, 32  # rows of the weight in a turn of the loop of `forward`, and those that it goes through at a time
+BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
 class Function:
@@ -157,17 +157,15 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
                 def step(
                     k: ir.Value, sums: list[ir.Value], number: int = number, sources: list[ir.Value] = sources
                 ) -> list[ir.Value]:
-                    for turn in range(TURNS):
-                        row = f.times(build.add(k, integer(turn)), outputs)
-                        for c in range(0, vectors * n, LINE) if number == 0 else ():
-                            f.fetch(f.at(ahead, row, column, c))
-                        w = [f.load(f.at(here, row, column, c)) for c in places]
-                        given = [f.fill(f.at(source, k, turn)) for source in sources]
-                        pairs = ((s, v) for s in given for v in w)
-                        sums = [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
-                    return sums
+                    row = f.times(k, outputs)
+                    for c in range(0, vectors * n, LINE) if number == 0 else ():
+                        f.fetch(f.at(ahead, row, column, c))
+                    w = [f.load(f.at(here, row, column, c)) for c in places]
+                    given = [f.fill(f.at(source, k)) for source in sources]
+                    pairs = ((s, v) for s in given for v in w)
+                    return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
 
-                sums = f.loop(count, TURNS, step, [f.load(target) for target in targets])
+                sums = f.loop(count, 1, step, [f.load(target) for target in targets])
                 for total, target in zip(sums, targets, strict=True):
                     f.store(total, target)
             return []
