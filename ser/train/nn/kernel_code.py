@@ -17,7 +17,7 @@ POINTER = FLOAT.as_pointer()
 LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
 BACKWARD = {True: (6, 4), False: (6, 2)}  # rows and columns of a tile
-UPDATE = 4, 2  # rows of the weight, and vectors
+UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
@@ -210,14 +210,14 @@ def backward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     f.build.ret_void()
 
 
-def update(module: ir.Module, rows: int, n: int) -> None:
+def update(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     """AdamW with the gradient x^T g: `x (rows, K)`, `g (rows, N)`, `W`, its moving means `(K, N)`, and the numbers of a step.
 
     The numbers are those of `ser.train.nn.kernels.Step`.
     """
+    n, height, vectors = UPDATE[wide]
     f = Function(module, "update", 6, n)
     x, g, weight, mean, square, step, inputs, outputs = f.arguments
-    height, vectors = UPDATE
     build, places = f.build, [c * n for c in range(vectors)]
     decay, keep_mean, add_mean, keep_square, add_square, correct, eps, rate = (f.fill(f.at(step, k)) for k in range(8))
 

@@ -94,12 +94,8 @@ def build(rows: int, width: int) -> Kernels:
     """Compile the functions for a number of rows, in registers of `width` numbers."""
     from ser.train.nn import kernel_code
 
-    wide = is_wide()
-    writers = [
-        partial(kernel_code.forward, rows=rows, wide=wide),
-        partial(kernel_code.backward, rows=rows, wide=wide),
-        partial(kernel_code.update, rows=rows),
-    ]
+    products = kernel_code.forward, kernel_code.backward, kernel_code.update
+    writers = [partial(write, rows=rows, wide=is_wide()) for write in products]
     return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
 
 

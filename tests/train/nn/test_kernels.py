@@ -15,6 +15,8 @@ from ser.train.nn.streams import bits
 
 RUNS, INPUTS, OUTPUTS = 2, 88, 96  # not multiples of a tile
 
+STEP = kernels.Step(0.99, 0.9, 0.1, 0.999, 0.001, 1.5, 1e-8, 1e-3)
+
 
 class OnlyFactors(Gradients):
     """The gradient of a block of one weight and some other numbers."""
@@ -82,7 +84,9 @@ def test_the_bits_do_not_depend_on_the_registers(rows: int, monkeypatch: pytest.
     for wide in (True, False):
         monkeypatch.setattr(kernels, "is_wide", lambda wide=wide: wide)
         kernels.build.cache_clear()
-        found.append((kernels.forward(x, weight, bias), kernels.backward(g, weight)))
+        state = [draw(1, INPUTS * OUTPUTS).abs() for _ in range(3)]
+        kernels.update(x, g, *state, STEP)
+        found.append((kernels.forward(x, weight, bias), kernels.backward(g, weight), *state))
     kernels.build.cache_clear()
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
