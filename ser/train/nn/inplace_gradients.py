@@ -145,7 +145,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
         x, weight = ctx.saved_tensors
-        if ctx.weight.stale and ctx.fit:
+        if ctx.weight.stale and ctx.fit and x.shape[1] <= kernels.ROWS:
             ctx.weight.factors = Factors(x.detach().contiguous(), gradient.detach().contiguous())
         else:
             write(ctx.weight)

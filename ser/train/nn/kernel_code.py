@@ -8,8 +8,10 @@ and ask for the next rows meanwhile, for the second level of the cache: with the
 All numbers are float32. `n` numbers of a row are a vector. `wide` says that the processor has the 32 registers of AVX-512.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from llvmlite import ir
 
 FLOAT, INT, INT32, SHORT, BYTE = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8))
@@ -18,6 +20,7 @@ LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
 BACKWARD = {True: (6, 4), False: (6, 2)}  # rows and columns of a tile
 UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
+FOUR = 4  # numbers that K is a multiple of
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
@@ -109,8 +112,26 @@ class Function:
         """x y + z, rounded once."""
         return self._call(f"llvm.fma.v{self.n}f32", self.vector, x, y, z)
 
+    def polynomial(self, x: ir.Value, *factors: float) -> ir.Value:
+        """A polynomial whose first factor is that of the highest power."""
+        value = self.number(factors[0])
+        for factor in factors[1:]:
+            value = self.multiply_add(value, x, self.number(factor))
+        return value
+
+    def number(self, value: float) -> ir.Constant:
+        """A vector of one constant."""
+        return ir.Constant(self.vector, [float(np.float32(value))] * self.n)
+
     def root(self, x: ir.Value) -> ir.Value:
         return self._call(f"llvm.sqrt.v{self.n}f32", self.vector, x)
+
+    def absolute(self, x: ir.Value) -> ir.Value:
+        return self._call(f"llvm.fabs.v{self.n}f32", self.vector, x)
+
+    def whole(self, x: ir.Value) -> ir.Value:
+        """The nearest whole numbers."""
+        return self._call(f"llvm.rint.v{self.n}f32", self.vector, x)
 
     def fetch(self, pointer: ir.Value) -> None:
         """Ask for the line that a number is in, for the second level of the cache; an address of nothing is ignored."""
@@ -138,6 +159,8 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     f = Function(module, "forward", 4, n)
     x, weight, bias, y, inputs, outputs = f.arguments
     build, places = f.build, [c * n for c in range(vectors)]
+    # x of a block, side by side: where K is a multiple of 1024, the rows of x push each other out of the cache.
+    given = build.alloca(FLOAT, rows * BLOCK)
 
     def begin(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         for r in range(rows):
@@ -147,11 +170,22 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     def block(first: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         left = build.sub(inputs, first)
         count = build.select(build.icmp_signed("<", left, integer(BLOCK)), left, integer(BLOCK))
+
+        def copy(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            for r in range(rows):
+                pointers = f.at(given, r * BLOCK, k), f.at(x, f.times(inputs, r), first, k)
+                to, source = (build.bitcast(p, ir.VectorType(FLOAT, FOUR).as_pointer()) for p in pointers)
+                numbers = build.load(source)
+                numbers.align = 4
+                build.store(numbers, to, align=4)
+            return []
+
+        f.loop(count, FOUR, copy)
         here, ahead = (f.at(weight, f.times(build.add(first, integer(more)), outputs)) for more in (0, BLOCK))
 
         def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             for number, tile in enumerate(tiles(rows, height)):
-                sources = [f.at(x, f.times(inputs, r), first) for r in tile]
+                sources = [f.at(given, r * BLOCK) for r in tile]
                 targets = [f.at(y, f.times(outputs, r), column, c) for r in tile for c in places]
 
                 def step(
@@ -161,8 +195,7 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
                     for c in range(0, vectors * n, LINE) if number == 0 else ():
                         f.fetch(f.at(ahead, row, column, c))
                     w = [f.load(f.at(here, row, column, c)) for c in places]
-                    given = [f.fill(f.at(source, k)) for source in sources]
-                    pairs = ((s, v) for s in given for v in w)
+                    pairs = ((s, v) for s in [f.fill(f.at(source, k)) for source in sources] for v in w)
                     return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
 
                 sums = f.loop(count, 1, step, [f.load(target) for target in targets])
@@ -260,18 +293,89 @@ def dropout(module: ir.Module, n: int) -> None:
     """y = x s where bits are below a limit, elsewhere x 0: `x`, `bits` (16 of each number), `y`, s; count and limit."""
     f = Function(module, "dropout", 4, n)
     x, bits, y, scale, count, limit = f.arguments
-    build, kind = f.build, ir.VectorType(INT32, n)
-    undefined, first = ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * n)
+
+    def each(place: ir.Value, factor: ir.Value) -> None:
+        f.store(f.build.fmul(f.load(f.at(x, place)), factor), f.at(y, place))
+
+    _each_kept(f, each, bits, scale, count, limit)
+
+
+def gelu(module: ir.Module, n: int) -> None:
+    """`dropout` of GELU(x)."""
+    f = Function(module, "gelu", 4, n)
+    x, bits, y, scale, count, limit = f.arguments
+
+    def each(place: ir.Value, factor: ir.Value) -> None:
+        given = f.load(f.at(x, place))
+        below, _ = _normal(f, given)
+        f.store(f.build.fmul(f.build.fmul(given, below), factor), f.at(y, place))
+
+    _each_kept(f, each, bits, scale, count, limit)
+
+
+def gelu_gradient(module: ir.Module, n: int) -> None:
+    """d, the gradient of `gelu`'s input: gradient of its output, `x`, `bits`, `d`, s; count and limit."""
+    f = Function(module, "gelu_gradient", 5, n)
+    gradient, x, bits, d, scale, count, limit = f.arguments
+
+    def each(place: ir.Value, factor: ir.Value) -> None:
+        given = f.load(f.at(x, place))
+        below, density = _normal(f, given)
+        slope = f.multiply_add(given, density, below)
+        f.store(f.build.fmul(f.build.fmul(f.load(f.at(gradient, place)), factor), slope), f.at(d, place))
+
+    _each_kept(f, each, bits, scale, count, limit)
+
+
+def _each_kept(
+    f: Function,
+    each: Callable[[ir.Value, ir.Value], None],
+    bits: ir.Value,
+    scale: ir.Value,
+    count: ir.Value,
+    limit: ir.Value,
+) -> None:
+    """Go through vectors: `each` takes a place and the factors of its numbers, the scale or 0."""
+    build, kind = f.build, ir.VectorType(INT32, f.n)
+    undefined, first = ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * f.n)
     one = build.insert_element(undefined, build.trunc(limit, INT32), INT32(0))
     below, factor = build.shuffle_vector(one, undefined, first), f.fill(scale)
     draws = build.bitcast(bits, SHORT.as_pointer())
 
     def step(place: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-        drawn = build.load(build.bitcast(build.gep(draws, [place]), ir.VectorType(SHORT, n).as_pointer()))
+        drawn = build.load(build.bitcast(build.gep(draws, [place]), ir.VectorType(SHORT, f.n).as_pointer()))
         drawn.align = 2
         kept = build.icmp_unsigned("<", build.zext(drawn, kind), below)
-        f.store(build.fmul(f.load(f.at(x, place)), build.select(kept, factor, f.zero)), f.at(y, place))
+        each(place, build.select(kept, factor, f.zero))
         return []
 
-    f.loop(count, n, step)
+    f.loop(count, f.n, step)
     build.ret_void()
+
+
+def _normal(f: Function, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """The standard normal distribution function and density at x.
+
+    The tail by Abramowitz & Stegun 7.1.26, to 1e-7 as torch's GELU on a CPU; the exponential function by 2^n and a polynomial
+    on what is left (Cephes, expf).
+    """
+    build, number = f.build, f.number
+    power = build.fmul(build.fmul(x, x), number(-0.5))
+    power = build.select(build.fcmp_ordered(">", power, number(-87.0)), power, number(-87.0))
+    twos = f.whole(build.fmul(power, number(math.log2(math.e))))
+    rest = f.multiply_add(twos, number(-0.693359375), power)
+    rest = f.multiply_add(twos, number(2.12194440e-4), rest)
+    series = f.polynomial(
+        rest, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5, 1, 1
+    )
+    whole = ir.VectorType(INT32, f.n)
+    shift, bias = (ir.Constant(whole, [value] * f.n) for value in (23, 127))
+    exponent = build.shl(build.add(build.fptosi(twos, whole), bias), shift)
+    bell = build.fmul(series, build.bitcast(exponent, f.vector))
+    size = f.absolute(x)
+    t = build.fdiv(number(1), f.multiply_add(size, number(0.3275911 / math.sqrt(2)), number(1)))
+    tail = f.polynomial(t, 1.061405429 / 2, -1.453152027 / 2, 1.421413741 / 2, -0.284496736 / 2, 0.254829592 / 2, 0)
+    tail = build.fmul(tail, bell)
+    above = build.fcmp_ordered(">", x, f.zero)
+    below = build.select(above, build.fsub(number(1), tail), tail)
+    return below, build.fmul(bell, number(1 / math.sqrt(2 * math.pi)))

@@ -1,4 +1,4 @@
-"""Products of few rows with large weights, AdamW on such a product, and dropout, compiled for this processor by LLVM.
+"""Products with large weights, AdamW on such a product, and dropout, compiled for this processor by LLVM.
 
 A layer of a large head on a batch of 16 is bound by its weights, which do not fit into a cache; libraries of matrix products
 are made for other shapes. Three functions go over a weight once, and ask beforehand for what comes next:
@@ -7,10 +7,11 @@ are made for other shapes. Three functions go over a weight once, and ask before
 - `backward`: g W^T;
 - `update`: AdamW with the gradient x^T g, which is never written: a few numbers of it at a time are computed in registers.
 
-`dropout` goes over its numbers once, where torch does so four times. All are written in LLVM's intermediate language
-(`ser.train.nn.kernel_code`) and compiled by the package llvmlite in each process that needs them, the three for each number of
-rows (0.1 s; nothing is kept on disk). Where they are not used (see `width`), torch does the same but for rounding.
-`benchmarks/train.md` says what they gain.
+Dropout goes over its numbers once, where torch does so four times, and computes GELU on the way. All are written in LLVM's
+intermediate language (`ser.train.nn.kernel_code`) and compiled by the package llvmlite in each process that needs them, the
+three for each number of rows (0.1 s; nothing is kept on disk). With AVX-512 the first two also serve the many rows of frames,
+16 at a time. Where they are not used (see `width`), torch does the same but for rounding. `benchmarks/train.md` says what they
+gain.
 """
 
 import ctypes
@@ -24,7 +25,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-ROWS = 32  # most of a batch
+ROWS = 32  # most of a batch for `update`, and for the products without AVX-512
+BYTES = 4  # of a number
+TILE = 16  # rows that the products go through at a time where there are more than ROWS
 INPUTS, VECTORS = 4, 2  # K of a weight is a multiple of the one, N of as many registers
 LLVM = 20  # the first version whose language is as it is written here
 SETTING = os.environ.get("SER_KERNELS", "")
@@ -75,6 +78,7 @@ def width() -> int:
     return 8 if measured or SETTING == "1" else 0
 
 
+@cache
 def is_wide() -> bool:
     """True if the processor has AVX-512 with its 32 registers; the bits are the same without."""
     from llvmlite.binding import get_host_cpu_features
@@ -83,8 +87,8 @@ def is_wide() -> bool:
 
 
 def fit(x: Tensor, weight: Tensor) -> bool:
-    """True if the functions are used for `x (runs, rows, K)` and `weight (runs, K, N)`; the number of runs does not count."""
-    if x.shape[1] > ROWS or not width() or x.dtype != torch.float32:
+    """True if the products are used for `x (runs, rows, K)` and `weight (runs, K, N)`; the number of runs does not count."""
+    if not width() or x.dtype != torch.float32 or (x.shape[1] > ROWS and not is_wide()):
         return False
     return not (x.shape[1] == 0 or weight.shape[1] % INPUTS or weight.shape[2] % (VECTORS * width()))
 
@@ -99,19 +103,29 @@ def build(rows: int, width: int) -> Kernels:
     return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
 
 
-class Compiled(NamedTuple):
-    """A compiled function, and what owns its code."""
+class DropoutKernels(NamedTuple):
+    """Compiled functions of addresses of float32, 16 bits of each number and a scale; then a count and a limit.
 
-    function: Callable[..., None]
+    Attributes:
+        dropout: x, bits, output, scale.
+        gelu: the same.
+        gelu_gradient: gradient of the output, x, bits, gradient of x, scale.
+        engine: owns the code.
+    """
+
+    dropout: Callable[..., None]
+    gelu: Callable[..., None]
+    gelu_gradient: Callable[..., None]
     engine: Any
 
 
 @cache
-def build_dropout(width: int) -> Compiled:
-    """Compile `kernel_code.dropout`."""
+def build_dropout(width: int) -> DropoutKernels:
+    """Compile dropout, alone and after GELU."""
     from ser.train.nn import kernel_code
 
-    return Compiled(*_compiled({"dropout": 4}, [kernel_code.dropout], width))
+    writers = kernel_code.dropout, kernel_code.gelu, kernel_code.gelu_gradient
+    return DropoutKernels(*_compiled({"dropout": 4, "gelu": 4, "gelu_gradient": 5}, writers, width))
 
 
 def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]], width: int) -> list[Any]:
@@ -135,20 +149,31 @@ def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]],
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b, `(runs, rows, K)` -> `(runs, rows, N)`."""
-    compiled = build(x.shape[1], width())
-    x, out = x.contiguous(), x.new_empty(*x.shape[:2], weight.shape[2])
-    for addresses in zip(*map(_each, (x, weight, bias, out)), strict=True):
-        compiled.forward(*addresses, *weight.shape[1:])
+    inputs, outputs = weight.shape[1:]
+    x, out = x.contiguous(), x.new_empty(*x.shape[:2], outputs)
+    size, firsts = _tiles(x.shape[1])
+    product = build(size, width()).forward
+    for source, w, b, to in zip(*map(_each, (x, weight, bias, out)), strict=True):
+        for first in firsts:
+            product(source + BYTES * first * inputs, w, b, to + BYTES * first * outputs, inputs, outputs)
     return out
 
 
 def backward(g: Tensor, weight: Tensor) -> Tensor:
     """g W^T, `(runs, rows, N)` -> `(runs, rows, K)`."""
-    compiled = build(g.shape[1], width())
-    g, out = g.contiguous(), g.new_empty(*g.shape[:2], weight.shape[1])
-    for addresses in zip(*map(_each, (g, weight, out)), strict=True):
-        compiled.backward(*addresses, *weight.shape[1:])
+    inputs, outputs = weight.shape[1:]
+    g, out = g.contiguous(), g.new_empty(*g.shape[:2], inputs)
+    size, firsts = _tiles(g.shape[1])
+    product = build(size, width()).backward
+    for source, w, to in zip(*map(_each, (g, weight, out)), strict=True):
+        for first in firsts:
+            product(source + BYTES * first * outputs, w, to + BYTES * first * inputs, inputs, outputs)
     return out
+
+
+def _tiles(rows: int) -> tuple[int, Sequence[int]]:
+    """Rows of a product, and the first row of each; of many rows the last tile takes some once more."""
+    return (rows, (0,)) if rows <= ROWS else (TILE, [*range(0, rows - TILE, TILE), rows - TILE])
 
 
 def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, step: Step) -> None:
@@ -170,29 +195,54 @@ def drops(x: Tensor) -> bool:
     return x.numel() > 0 and x[0].numel() % width() == 0
 
 
+class Draws(NamedTuple):
+    """What decides which numbers dropout keeps.
+
+    Attributes:
+        bits: of each run, 16 for each of its numbers.
+        limit: a number is kept where its bits are below it.
+        scale: of what is kept.
+    """
+
+    bits: Sequence[NDArray[np.uint64]]
+    limit: int
+    scale: float
+
+
 class Dropped(torch.autograd.Function):
-    """x times a scale where draws are below a limit, and times 0 elsewhere: dropout."""
+    """Dropout of x `(runs, ...)`, of which a run has a multiple of `width()` numbers."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, draws: Sequence[NDArray[np.uint64]], limit: int, scale: float) -> Tensor:
-        """Args:
-        x: `(runs, ...)`, of which a run has a multiple of `width()` numbers.
-        draws: of each run, 16 bits of each of its numbers.
-        """
-        ctx.given = draws, limit, scale
-        return _dropped(x, *ctx.given)
+    def forward(ctx: Any, x: Tensor, draws: Draws) -> Tensor:
+        ctx.draws = draws
+        return _dropped(build_dropout(width()).dropout, draws, x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _dropped(gradient, *ctx.given), None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _dropped(build_dropout(width()).dropout, ctx.draws, gradient), None
 
 
-def _dropped(x: Tensor, draws: Sequence[NDArray[np.uint64]], limit: int, scale: float) -> Tensor:
-    compiled, factor = build_dropout(width()), ctypes.c_float(scale)
-    x = x.contiguous()
-    out = torch.empty_like(x)
-    for own, drawn, to in zip(_each(x), draws, _each(out), strict=True):
-        compiled.function(own, drawn.ctypes.data, to, ctypes.addressof(factor), x[0].numel(), limit)
+class GeluDropped(torch.autograd.Function):
+    """As `Dropped`, of GELU(x) (Hendrycks & Gimpel 2016), which is torch's to 1e-6."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, draws: Draws) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        ctx.draws = draws
+        return _dropped(build_dropout(width()).gelu, draws, x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _dropped(build_dropout(width()).gelu_gradient, ctx.draws, gradient, *ctx.saved_tensors), None
+
+
+def _dropped(function: Callable[..., None], draws: Draws, *given: Tensor) -> Tensor:
+    """What a function of `DropoutKernels` gives of tensors of one shape."""
+    given = tuple(x.contiguous() for x in given)
+    out, factor = torch.empty_like(given[0]), ctypes.c_float(draws.scale)
+    for bits, to, *own in zip(draws.bits, _each(out), *map(_each, given), strict=True):
+        function(*own, bits.ctypes.data, to, ctypes.addressof(factor), given[0][0].numel(), draws.limit)
     return out
 
 

@@ -133,20 +133,19 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
+        self.keep = max(1, round((1 - p) * STEPS))
         self.generators: Sequence[torch.Generator | np.random.BitGenerator] | GpuBits = ()
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        keep = max(1, round((1 - self.p) * STEPS))
+        if (draws := self._draws(x)) is not None:
+            out: Tensor = kernels.Dropped.apply(x, draws)  # type: ignore[no-untyped-call]
+            return out
+        keep = self.keep
         if isinstance(self.generators, GpuBits):
             kept = self.generators.below(keep, x[0].numel()).view(x.shape)
             return x * kept.to(x.dtype).mul_(STEPS / keep)
-        streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]
-        if streams and kernels.drops(x):
-            draws = [stream.random_raw(-(-x[0].numel() // 4)) for stream in streams]
-            out: Tensor = kernels.Dropped.apply(x, draws, keep, STEPS / keep)  # type: ignore[no-untyped-call]
-            return out
         mask = torch.empty_like(x)
         for row, stream in zip(mask, self.generators, strict=True):
             if isinstance(stream, torch.Generator):
@@ -155,6 +154,20 @@ class Dropout(nn.Module):
                 bits = stream.random_raw(-(-row.numel() // 4)).view(np.uint16)[: row.numel()]
                 row.copy_(torch.from_numpy((bits < keep).view(np.uint8)).view(row.shape))
         return x * mask.mul_(STEPS / keep)
+
+    def of_gelu(self, x: Tensor) -> Tensor:
+        """Dropout of GELU(x)."""
+        draws = self._draws(x) if self.training and self.p else None
+        out: Tensor = self(F.gelu(x)) if draws is None else kernels.GeluDropped.apply(x, draws)  # type: ignore[no-untyped-call]
+        return out
+
+    def _draws(self, x: Tensor) -> kernels.Draws | None:
+        """The draws of a compiled pass over `x (runs, ...)`; None where there is no such pass."""
+        if isinstance(self.generators, GpuBits) or not kernels.drops(x):
+            return None
+        streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]
+        bits = [stream.random_raw(-(-x[0].numel() // 4)) for stream in streams]
+        return kernels.Draws(bits, self.keep, STEPS / self.keep) if bits else None
 
 
 class Embedding(nn.Module):
@@ -203,8 +216,7 @@ class Project(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, feature: Feature) -> Tensor:
-        out: Tensor = self.dropout(nn.functional.gelu(self.norm(self.linear(self.enter(feature)))))
-        return out
+        return self.dropout.of_gelu(self.norm(self.linear(self.enter(feature))))
 
 
 class Classifier(nn.Module):

@@ -150,7 +150,7 @@ class Layer(nn.Module):
         return out
 
     def _feed(self, x: Tensor) -> Tensor:
-        out: Tensor = self.dropout(self.narrow(self.dropout(F.gelu(self.widen(x)))))
+        out: Tensor = self.dropout(self.narrow(self.dropout.of_gelu(self.widen(x))))
         return out
 
 

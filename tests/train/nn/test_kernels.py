@@ -91,6 +91,19 @@ def test_the_bits_do_not_depend_on_the_registers(rows: int, monkeypatch: pytest.
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("rows", [33, 48])
+def test_many_rows_are_those_of_each_alone(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    x, g = draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS)
+    weight, bias = draw(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
+    forward, backward = kernels.forward(x, weight, bias), kernels.backward(g, weight)
+    for row in range(rows):
+        one = slice(row, row + 1)
+        assert torch.equal(forward[:, one], kernels.forward(x[:, one], weight, bias))
+        assert torch.equal(backward[:, one], kernels.backward(g[:, one], weight))
+
+
 def test_the_squares_of_a_gradient_are_those_of_its_numbers(rows: int) -> None:
     factors = Factors(draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS))
     exact = (factors.x.double().mT @ factors.g.double()).square().sum((1, 2))
@@ -122,8 +135,33 @@ def test_dropout_is_that_of_torch_bit_for_bit(
     assert not kernels.drops(draw(2, 0, 16))
 
 
+@pytest.mark.parametrize("p", [0.0001, 0.3])
+@pytest.mark.parametrize("width", [8, 16])
+def test_gelu_with_dropout_is_that_of_torch(p: float, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To 1e-6 for numbers of all sizes, its gradient too; where nothing is dropped in evaluation it is torch's."""
+    pytest.importorskip("llvmlite")
+    some = torch.cat([torch.linspace(-15, 15, 3992), torch.tensor([0.0, -0.0, 1e-30, -1e-30, 1e4, -1e4, 40.0, -40.0])])
+    x, outer = torch.stack([some, some.flip(0)]).view(2, 50, 80), draw(2, 80, 50).mT
+    found = []
+    for numbers in (0, width):
+        monkeypatch.setattr(kernels, "width", lambda numbers=numbers: numbers)
+        layer, given = Dropout(p), x.clone().requires_grad_()
+        layer.generators = [bits(seed, "dropout") for seed in range(2)]
+        out = layer.of_gelu(given)
+        out.backward(outer)
+        found.append((out.detach(), given.grad))
+        assert torch.equal(layer.eval().of_gelu(x), torch.nn.functional.gelu(x))
+    for theirs, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=2e-6)
+    assert bool((found[1][0][x > 1] == 0).any()) == (p == 0.3)
+    alone = Dropout(p)
+    alone.generators = [bits(1, "dropout")]
+    assert torch.equal(alone.of_gelu(x[1:]), found[1][0][1:])
+
+
 def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(kernels, "is_wide", lambda: False)
     weight = draw(1, 88, 32)
     assert kernels.fit(draw(1, 32, 88), weight)
     assert kernels.fit(draw(5, 32, 88), weight.expand(5, -1, -1))
@@ -135,6 +173,8 @@ def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPa
         (draw(1, 4, 88).double(), weight.double()),
     ):
         assert not kernels.fit(x, w)
+    monkeypatch.setattr(kernels, "is_wide", lambda: True)
+    assert kernels.fit(draw(1, 33, 88), weight)
     monkeypatch.setattr(kernels, "width", lambda: 0)
     assert not kernels.fit(draw(1, 4, 88), weight)
 
