@@ -20,6 +20,9 @@ from ser.files import open_regular, refuse_deep, unreadable
 from ser.workspace import writing
 
 WIDTH = 110
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False
+)  # one for all: `json.dumps` makes another for each call
 LARGEST = 256 * 2**20  # bytes; a summary of a thousand runs on fifty folds has a twentieth of it
 AGAIN = "Copy it again from where it came, or write it again with the command that made it."
 
@@ -140,14 +143,14 @@ def dumps(value: Any) -> str:
 def _lines(value: Any, indent: str) -> str:
     nested = isinstance(value, (dict, list)) and bool(value)
     # The dump of a large value is cheap beside its parts' dumps: the depth of a record is small.
-    short = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    short = _ENCODER.encode(value)
     if not nested or len(short) + len(indent) <= WIDTH:
         return short
     if isinstance(value, list) and not isinstance(value[0], (dict, list)):
         return short  # a long row of numbers is still one row
     inner = indent + "  "
     if isinstance(value, dict):
-        parts = [f"{json.dumps(k, ensure_ascii=False)}: {_lines(v, inner)}" for k, v in value.items()]
+        parts = [f"{_ENCODER.encode(k)}: {_lines(v, inner)}" for k, v in value.items()]
         return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}}}"
     return "[\n" + ",\n".join(inner + _lines(item, inner) for item in value) + f"\n{indent}]"
 
@@ -162,7 +165,10 @@ def check(document: Any, model: type[AnyModel], name: object) -> AnyModel:
         TrainingError: a number that is not finite.
         ConfigError: the document does not fit, with the place and the fault.
     """
-    content = plain(document)
+    return _checked(plain(document), model, name)
+
+
+def _checked(content: Any, model: type[AnyModel], name: object) -> AnyModel:
     try:
         return msgspec.convert(content, model)
     except msgspec.ValidationError as error:
@@ -179,7 +185,7 @@ def write_json(path: Path, document: Any, model: type[Struct] | None = None) -> 
         TrainingError, ConfigError: the document is not valid; nothing is written.
     """
     content = plain(document)
-    check(content, model or type(document), path.name)
+    _checked(content, model or type(document), path.name)
     with writing(path) as temporary:
         temporary.write_text(_lines(content, "") + "\n", encoding="utf-8")
 

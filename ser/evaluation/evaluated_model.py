@@ -106,8 +106,7 @@ class EvaluatedModel:
     def predictions(self) -> pd.DataFrame:
         """The recorded predictions of the runs, validation and test."""
         assert self.summary is not None
-        rows: pd.DataFrame = read_predictions(self.path, self.runs).astype({"fold": str})
-        return rows
+        return read_predictions(self.path, self.runs)
 
     @property
     def classes(self) -> list[str]:

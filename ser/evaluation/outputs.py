@@ -11,7 +11,7 @@ from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.views import TTA_VIEWS
 from ser.metadata.targets import DIMENSIONS, LABELS
 from ser.results.metrics.evaluation import units
-from ser.results.metrics.measures import RATED_AS, VALUE, ratings_beside
+from ser.results.metrics.measures import RATED_AS, VALUE, dimensions_beside, ratings_beside
 from ser.results.metrics.outputs import output_gaps, output_numbers
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.evaluated_output import EvaluatedOutput
@@ -59,9 +59,9 @@ def evaluate_outputs(
 
 def ratings_of(predictions: EvaluatedPredictions, coverage: float | None) -> dict[str, EvaluatedOutput]:
     """The dimensions that are predicted beside classes; {} where the corpus has no ratings."""
-    names, test = _rated(predictions.test)
-    if not names:
+    if not dimensions_beside(predictions.test):
         return {}
+    names, test = _rated(predictions.test)
     return output_numbers(test, _rated(predictions.held_out)[1], names, predictions.own, coverage)
 
 

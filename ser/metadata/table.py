@@ -168,17 +168,24 @@ def table_of_columns(
             expected=f"columns among {', '.join(known)}",
             action="A column of ratings is known where the sidecar has its scale in dimensions.",
         )
-    columns: dict[str, pd.Series[Any]] = {}
+    columns: dict[str, list[Any]] = {}
     for name, kind in known.items():
         values = cells.get(name, [None] * count)
         if kind == TEXT:
-            columns[name] = pd.Series([_text(v) for v in values], dtype=object)
+            columns[name] = [_text(v) for v in values]
         else:
-            numbers = [_number(v, dataset, name, n) for n, v in enumerate(values, start=1)]
-            columns[name] = pd.Series(numbers, dtype=float)
-    frame = pd.DataFrame(columns)
-    frame.loc[frame["language"] == "", "language"] = facts.get("language") or ""
-    frame.loc[(frame["text"] != "") & (frame["text_source"] == ""), "text_source"] = "corpus"
+            columns[name] = [_number(v, dataset, name, n) for n, v in enumerate(values, start=1)]
+    language = facts.get("language") or ""
+    columns["language"] = [own or language for own in columns["language"]]
+    sources = zip(columns["text_source"], columns["text"], strict=True)
+    columns["text_source"] = [source or ("corpus" if text else "") for source, text in sources]
+    index = pd.RangeIndex(
+        count
+    )  # one for all: columns with each their own are aligned first, for longer than all else takes
+    series = {
+        name: pd.Series(columns[name], index, dtype=object if kind == TEXT else float) for name, kind in known.items()
+    }
+    frame = pd.DataFrame(series, index)
     validate(frame, check_name(dataset), bare=facts.get("features") == IMPORTED)
     facts["dataset"] = dataset
     facts["counts"] = {

@@ -134,7 +134,8 @@ class StoreFile:
                 self._release = weakref.finalize(self, os.close, self._kept)
 
     def _load(self, file: h5py.File, torn: bool) -> None:
-        attributes = {name: _attribute(file, name) for name in file.attrs}
+        own = file.attrs  # made anew each time that it is asked for
+        attributes = {name: _attribute(own, name, self.path) for name in own}
         if attributes.get("schema") != SCHEMA:
             raise StoreError(f"{self.path} is not a feature store", expected=SCHEMA, found=attributes.get("schema"))
         datasets = self._datasets(file)
@@ -260,12 +261,11 @@ def judged(path: Path, error: Exception) -> Exception:
     return Damaged(path, error)
 
 
-def _attribute(file: h5py.File, name: str) -> Any:
+def _attribute(attributes: h5py.AttributeManager, name: str, path: Path) -> Any:
     """An attribute in Python's own types. Texts of variable length are not written, and HDF5 was seen to loop over one."""
-    kind = file.attrs.get_id(name).dtype
-    if kind.hasobject:
-        raise Malformed(Path(file.filename), f"the attribute {name} of variable length")
-    value = file.attrs[name]
+    if attributes.get_id(name).dtype.hasobject:
+        raise Malformed(path, f"the attribute {name} of variable length")
+    value = attributes[name]
     if isinstance(value, bytes):  # also np.bytes_
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value

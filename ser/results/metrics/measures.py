@@ -283,7 +283,10 @@ def outputs_of(frame: pd.DataFrame) -> list[str]:
 
 def columns(frame: pd.DataFrame, prefix: str, outputs: Sequence[str]) -> Floats:
     """The columns of all outputs, `(n, K)`."""
-    return np.asarray(frame[[f"{prefix}{name}" for name in outputs]].to_numpy(dtype=np.float64))
+    # As `frame[names]` does after it has looked up the names, which takes several times as long.
+    place = {name: k for k, name in enumerate(frame.columns.tolist())}
+    chosen = frame.take([place[f"{prefix}{name}"] for name in outputs], axis=1)
+    return np.asarray(chosen.to_numpy(dtype=np.float64))
 
 
 def kl(q: Floats, p: Floats) -> Floats:

@@ -22,6 +22,7 @@ from ser.results.metrics.measures import (
     Dimensions,
     Labels,
     Measure,
+    columns,
     dimensions_beside,
     macro_f1,
     measure_of,
@@ -74,7 +75,7 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
                 expected=f"one of {', '.join(allowed)}",
                 found=repr(row[column]),
             )
-    bad = ~np.isfinite(predictions[numbers].to_numpy(dtype=np.float64)).all(axis=1)
+    bad = ~np.isfinite(columns(predictions, "", numbers)).all(axis=1)
     if bad.any():
         name = predictions["utterance_id"].iloc[int(bad.argmax())]
         what = "predicted values" if measure.kind == "dimensions" else "probabilities"
@@ -84,6 +85,8 @@ def check_predictions(predictions: pd.DataFrame, classes: Sequence[str]) -> None
 
 
 def _refuse_twice(frame: pd.DataFrame, keys: list[str], where: str) -> None:
+    if frame["utterance_id"].is_unique:  # of one run, mostly, and found much sooner
+        return
     twice = frame.duplicated(keys)
     if twice.any():
         row = frame.iloc[int(twice.to_numpy().argmax())]
@@ -248,9 +251,9 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
 
 def _ratings(test: pd.DataFrame) -> dict[str, OutputScores] | UnsetType:
     """The scores of each dimension that is predicted beside classes."""
-    names, frame = ratings_beside(test)
-    if not names:
+    if not dimensions_beside(test):
         return UNSET
+    names, frame = ratings_beside(test)
     measure, run = MEASURES["dimensions"], np.unique(test["run"].to_numpy(dtype=np.int64), return_inverse=True)[1]
     sums = measure.tally(frame, names, (int(run.max()) + 1,), run.astype(np.int64))
     return _by_output(sums, names, measure)

@@ -141,6 +141,7 @@ def _compare_scores(row: RunRow, record: RunRecord, frame: pd.DataFrame, verdict
 def tested_labels(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Utterance, dataset (`""` where there is one), true label or values, speaker and gender of all predictions, each once."""
     columns = ["utterance_id", "dataset", *truth_columns(frames[0]), "speaker", "gender"]
-    parts = [f.assign(dataset=f.get("dataset", ""))[columns].drop_duplicates() for f in frames]
-    found: pd.DataFrame = pd.concat(parts, ignore_index=True).drop_duplicates()
+    whole = pd.concat(frames, ignore_index=True)
+    whole["dataset"] = whole["dataset"].fillna("") if "dataset" in whole else ""
+    found: pd.DataFrame = whole[columns].drop_duplicates()
     return found

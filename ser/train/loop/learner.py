@@ -49,6 +49,7 @@ class Learner:
     def __post_init__(self) -> None:
         self.part = replace(self.config, head=part_of(self.config.head))
         whole = self.part.head == self.config.head
+        self.vad = self.data.frame[["valence", "arousal", "dominance"]].to_numpy(dtype=np.float64)
         self.residents = [
             ("all" if whole else blocks[0].name, self._resident(blocks))
             for blocks in groups_of(self.config.head, self.data.blocks)
@@ -194,7 +195,6 @@ class Learner:
         unlabelled: Rows | None = None,
         oracle: Rows | None = None,
     ) -> Data:
-        vad = self.data.frame[["valence", "arousal", "dominance"]].to_numpy(dtype=np.float64)
         return Data(
             resident,
             self.data.labels,
@@ -202,7 +202,7 @@ class Learner:
             rows,
             validation,
             self.data.classes,
-            vad,
+            self.vad,
             unlabelled,
             oracle,
             self.data.views,

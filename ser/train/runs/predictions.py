@@ -30,19 +30,29 @@ def prediction_rows(
     mixed = data.target.kind == MIXED
     measure = measure_of_kind(data.target.kind)
     probabilities, more = np.split(probabilities, [len(classes)], axis=-1)
-    named = {"true": _texts(classes[data.labels[rows]]), "predicted": _texts(classes[probabilities.argmax(-1)])}
+    index = pd.RangeIndex(len(rows))  # one for all columns, or they are aligned first
+
+    def texts(values: Sequence[str] | NDArray[Any]) -> "pd.Series[str]":
+        """A column of Python's texts, as tables have them: pandas' own are several times slower in frames of one run's size."""
+        return pd.Series(values, index, dtype=object)
+
+    named = {"true": texts(classes[data.labels[rows]]), "predicted": texts(classes[probabilities.argmax(-1)])}
+    of_table = [name for name in ("speaker", "gender", "dataset") if name in data.frame]
     table = pd.DataFrame(
         {
-            "utterance_id": _texts(data.frame["utterance_id"].to_numpy()[rows]),
+            "utterance_id": texts(data.frame["utterance_id"].to_numpy()[rows]),
             **{
-                name: _texts([value] * len(rows)) if isinstance(value, str) else value
+                name: texts([value] * len(rows))
+                if isinstance(value, str)
+                else texts(value)
+                if isinstance(value, np.ndarray)
+                else value
                 for name, value in columns.items()
             },
             **(named if measure.kind in ("emotion", "votes") else {}),
-            "speaker": _texts(data.frame["speaker"].to_numpy()[rows]),
-            "gender": _texts(data.frame["gender"].to_numpy()[rows]),
-            **({"dataset": _texts(data.frame["dataset"].to_numpy()[rows])} if "dataset" in data.frame else {}),
-        }
+            **{name: texts(data.frame[name].to_numpy()[rows]) for name in of_table},
+        },
+        index,
     )
     shares = pd.DataFrame(probabilities, columns=[f"p_{c}" for c in data.classes])
     parts = [table, shares]
@@ -57,11 +67,6 @@ def prediction_rows(
         parts.insert(1, pd.DataFrame(data.values[rows], columns=[f"{measure.truth}{c}" for c in data.classes]))
     joined: pd.DataFrame = pd.concat(parts, axis=1)
     return joined
-
-
-def _texts(values: Sequence[str] | NDArray[Any]) -> "pd.Series[str]":
-    """A column of Python's texts, as tables have them: pandas' own are several times slower in frames of one run's size."""
-    return pd.Series(values, dtype=object)
 
 
 class SplitScores(NamedTuple):
