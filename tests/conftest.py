@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hypothesis import settings
 # What is large (torch, pandas, h5py) is imported where it is used: the process that only hands the tests to workers reads this
 # file too.
 from ser import outside, registry
-from ser.cli import main
+from ser.cli import entry, main
 from ser.workspace import Workspace
 
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -68,6 +69,18 @@ class Examples:
 def pytest_configure(config: pytest.Config) -> None:
     """Let that hold outside of this folder too."""
     config.pluginmanager.register(Examples)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Where there is no bytecode yet, let one worker after another collect: all would compile the same package and tests."""
+    import fcntl
+
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if Path(__file__).with_name("train").joinpath("__pycache__").exists():
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        return (yield)
 
 
 def pytest_collection_finish() -> None:
@@ -315,6 +328,47 @@ def forked_workers() -> Iterator[None]:
     yield
     get_reusable_executor().shutdown(wait=True)
     set_start_method(None, force=True)
+
+
+class Copied:
+    """A copy of this process that runs a command, as `subprocess.Popen` of one: a new one would import for seconds.
+
+    It has a session of its own, and says what it says into files. That of a command which is started is the same but for its
+    start, which tests/workers/test_processes.py and tests/test_cli.py have.
+    """
+
+    def __init__(self, folder: Path, words: list[str], before: Callable[[], object] = lambda: None) -> None:
+        """Run `ser` with these words, after a call that changes something in the copy alone."""
+        self.files = folder / "said-out.txt", folder / "said-err.txt"
+        for file in self.files:
+            file.touch()
+        self.process = get_context("fork").Process(target=self._run, args=(words, before))
+        self.process.start()
+        assert self.process.pid is not None
+        self.pid = self.process.pid
+
+    def _run(self, words: list[str], before: Callable[[], object]) -> None:
+        os.setsid()
+        for number, file in enumerate(self.files, start=1):
+            os.dup2(os.open(file, os.O_WRONLY), number)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+        before()
+        sys.argv = ["ser", *words]
+        entry()
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self.process.exitcode
+
+    def ended(self, timeout: float) -> int | None:
+        """The exit code, once it has ended."""
+        self.process.join(timeout)
+        return self.process.exitcode
+
+    def said(self) -> tuple[str, str]:
+        """What it has said on both streams."""
+        out, err = (file.read_text() for file in self.files)
+        return out, err
 
 
 def copy_package(folder: Path) -> Path:

@@ -11,8 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -33,6 +31,7 @@ from ser.features.stores.layout import Record
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.synthesis import make_corpus
+from tests.conftest import Copied
 
 RATE = 16000
 COUNT = 12  # good files; one chunk of the engine
@@ -585,17 +584,14 @@ def test_a_gpu_without_the_memory_for_a_model_is_one_line(
 
 def interrupted(work: Path, words: Sequence[str], pattern: str) -> None:
     """Start a command in a process of its own, and press Ctrl-C when a file of the pattern is in the workspace."""
-    script = [sys.executable, "-c", "from ser.cli import entry; entry()"]
-    command = [*script, *words, "--workspace", str(work)]
-    process = subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Copied(work.parent, [*words, "--workspace", str(work)])
     until = time.monotonic() + 240  # of a loaded machine
     while not list(work.glob(pattern)) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 130, err
+    code = process.ended(240)
+    out, err = process.said()
+    assert code == 130, err
     assert out == ""
     assert err.strip() == "ser: interrupted. What was done is kept; the same command goes on from there."
 

@@ -9,8 +9,6 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -53,6 +51,7 @@ from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
 from ser.service.server import Address, load_diarizer, load_predictors
 from ser.service.uploads import shown_name
+from tests.conftest import Copied
 
 RATE = 16000
 
@@ -665,28 +664,21 @@ def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor, monk
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_the_command_answers_and_ends_well(workspace: Path, clips: list[Path]) -> None:
+def test_the_command_answers_and_ends_well(workspace: Path, tmp_path: Path) -> None:
     """Told to end, it answers what is there; an address that is taken is said in one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["serve", "--workspace", str(workspace), "--model", "mine", "--port", port, "--quiet"]) == 1
-    command = [sys.executable, "-m", "ser", "serve", "--workspace", str(workspace), "--model", "mine"]
-    process = subprocess.Popen(
-        [*command, "--host", "0.0.0.0", "--port", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "SER_TOKEN": ""},
-    )
+    words = ["serve", "--workspace", str(workspace), "--model", "mine", "--host", "0.0.0.0", "--port", "0"]
+    process = Copied(tmp_path, words, lambda: os.environ.update(SER_TOKEN=""))
     try:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if "startup complete" in line:
-                break
-        port = next(line for line in lines if "running on" in line).split(":")[3].split()[0]
+        until = time.monotonic() + 240  # of a loaded machine
+        while "startup complete" not in (said := process.said()[1]) and time.monotonic() < until:
+            assert process.poll() is None, said
+            time.sleep(0.05)
+        port = next(line for line in said.splitlines() if "running on" in line).split(":")[3].split()[0]
         for _ in range(100):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
@@ -696,12 +688,11 @@ def test_the_command_answers_and_ends_well(workspace: Path, clips: list[Path]) -
                 time.sleep(0.1)
         else:
             pytest.fail("the service does not answer")
-        process.send_signal(signal.SIGTERM)
-        lines += process.stderr.read().splitlines(keepends=True)
-        assert process.wait(30) == 0
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.ended(30) == 0
     finally:
-        process.kill()  # nothing, where it has ended
-    said = "".join(lines)
+        process.process.kill()  # nothing, where it has ended
+    said = process.said()[1]
     assert "warning: 0.0.0.0 may be reached by others" in said
     assert "answers by mine (3 heads)" in said
     assert "Application shutdown complete" in said

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -33,6 +31,7 @@ from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table, make_table, write_table
 from ser.metadata.texts.transcripts import Transcripts
 from ser.workspace import Workspace
+from tests.conftest import Copied
 
 RATE, COUNT = 16000, 20
 TEXTS = ("Kids are talking by the door.", "Dogs are sitting by the door.")
@@ -214,7 +213,9 @@ def test_what_was_made_is_kept_and_an_interrupt_loses_one_batch(
     assert corpus.lines()[7]["source_sha256"] == wav
 
 
-def test_killed_in_the_middle_it_goes_on(corpus: Corpus, speaking: Path, undisturbed: list[Any]) -> None:
+def test_killed_in_the_middle_it_goes_on(
+    corpus: Corpus, speaking: Path, undisturbed: list[Any], tmp_path: Path
+) -> None:
     words = [
         "transcribe",
         "--dataset",
@@ -226,22 +227,18 @@ def test_killed_in_the_middle_it_goes_on(corpus: Corpus, speaking: Path, undistu
         "--workspace",
         str(corpus.space.root),
     ]
-    slow = (  # half a second a batch, for the kill to come between
-        "import sys, time; import ser.extract.transcription.transcriber as t; e = t.Transcriber.encode; "
-        "t.Transcriber.encode = lambda s, i: time.sleep(0.5) or e(s, i); from ser.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", slow, *words],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    encode = Transcriber.encode
+
+    def slowly() -> None:  # half a second a batch, for the kill to come between
+        Transcriber.encode = lambda self, inputs: time.sleep(0.5) or encode(self, inputs)  # type: ignore[func-returns-value, method-assign]
+
+    process = Copied(tmp_path, words, slowly)
     until = time.monotonic() + 300  # a busy machine needs long to start
     while not corpus.file.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    process.ended(30)
     committed = corpus.lines()
     assert committed == undisturbed[: len(committed)]
     assert 0 < len(committed) < COUNT
