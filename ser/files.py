@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,12 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PAIR = re.compile(rb"\[\]|\{\}")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+HEAD = 512  # bytes by which a file is known to be a text
+POINTER, WEB_PAGE, TEXT = "a Git LFS pointer", "a page of HTML", "a text file"  # what may lie in place of a binary file
+LFS_POINTER = b"version https://git-lfs"
+_WEB_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def open_regular(path: Path | str) -> BinaryIO:
@@ -65,6 +72,35 @@ def why(error: BaseException) -> str:
     return said or str(error) or type(error).__name__
 
 
+def text_in(head: bytes) -> str:
+    """`POINTER`, `WEB_PAGE` or `TEXT` for the first `HEAD` bytes of a text; "" for all else, an empty file too.
+
+    A text is in UTF-8 and has no control characters, which files of other kinds have early.
+
+    >>> text_in(b"version https://git-lfs.github.com/spec/v1"), text_in(b"a,b\\n1,2\\n"), text_in(b"RIFF\\x24\\x08\\x00\\x00")
+    ('a Git LFS pointer', 'a text file', '')
+    """
+    if head.startswith(LFS_POINTER):
+        return POINTER
+    if _WEB_PAGE.match(head):
+        return WEB_PAGE
+    try:
+        text = getincrementaldecoder("utf-8-sig")().decode(head)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return ""
+    return TEXT if text and all(char.isprintable() or char in "\t\n\r\f" for char in text) else ""
+
+
+def why_damaged(path: Path | str, error: BaseException) -> str:
+    """The reason why a binary file that was opened cannot be read: that it is empty or a text, or else what the error says."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(HEAD)
+    except (OSError, ValueError):
+        return why(error)
+    return text_in(head) or (why(error) if head else "an empty file")
+
+
 def unreadable(what: str, error: OSError | ValueError, action: str | None = None) -> ConfigError:
     """The error of a file that a user named and that cannot be read; that there is none is wrong usage.
 
@@ -102,6 +138,22 @@ def require_folder(path: Path | str, or_file: bool = False, made: bool = False) 
     if found not in ("a folder", *["a file"][:or_file], *["nothing"][:made]):
         expected = "a folder or a file" if or_file else "a folder"
         raise ConfigError(f"{path} is not {expected}", found="nothing there" if found == "nothing" else found)
+
+
+def require_new(path: Path | str, overwrite: bool) -> None:
+    """Refuse a path of the user's for a file to write where a file is that would be lost.
+
+    Args:
+        overwrite: a regular file may be written over.
+
+    Raises:
+        ConfigError: there is one; or something that is not a file.
+    """
+    found = kind_of(path)
+    if found not in ("nothing", "a file"):
+        raise ConfigError(f"{path} cannot be written", expected="the name of a file", found=found)
+    if found == "a file" and not overwrite:
+        raise ConfigError(f"{path} is there already", action="Name another file, or write over it: --overwrite.")
 
 
 def read_bytes(path: Path | str) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
-from ser.audio.files import AGAIN, CONTAINERS, SOUND, refuse_other_files
+from ser.audio.files import AGAIN, CONTAINERS, SOUND, again, refuse_other_files
 from ser.errors import AudioError
 from ser.files import open_regular
 
@@ -308,7 +308,7 @@ def _refuse_cut(path: Path, sound: Any) -> None:
 def cut_short(name: Path | str, declared: int, there: int, unit: str = "bytes") -> AudioError:
     """The error of a recording that has less audio than its header declares."""
     expected = f"{declared} {unit} of audio"
-    return AudioError(f"{name} is cut short", expected=expected, found=there, action=AGAIN, fault="truncated")
+    return AudioError(f"{name} is cut short", expected=expected, found=there, action=again(name), fault="truncated")
 
 
 def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | None = None) -> None:

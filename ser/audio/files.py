@@ -1,11 +1,9 @@
 """Files that may hold audio: the known endings, and faults of a file that show before it is decoded."""
 
-import re
-from codecs import getincrementaldecoder
 from pathlib import Path
 
 from ser.errors import AudioError
-from ser.files import ABSENT, open_regular, why
+from ser.files import ABSENT, HEAD, POINTER, WEB_PAGE, open_regular, text_in, why
 
 # The one list of endings that folders are searched for, in a corpus and by `ser predict`. libsndfile reads those of SOUND.
 SOUND = (
@@ -22,11 +20,13 @@ FAULTS = (
     "too-long", "segment", "channel", "needs-ffmpeg", "undecodable",
 )  # fmt: skip
 AGAIN = "Download or copy the file again."
-LFS_POINTER = b"version https://git-lfs"
+PIPE, IN_WORDS = "-", "standard input"  # its name in answers, and in messages
 SIGNS = (b"NIST_1A", b"#!AMR", b"RIFF", b"FORM", b"fLaC", b"OggS", b"ID3")  # of audio, before anything that is not text
-_WEB_PAGE = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+
+
+def again(name: Path | str) -> str:
+    """The advice on a recording that is not whole, by its name in messages."""
+    return "Did the program that writes it end with an error?" if str(name) == IN_WORDS else AGAIN
 
 
 def refuse_other_files(path: Path) -> None:
@@ -38,7 +38,7 @@ def refuse_other_files(path: Path) -> None:
     """
     try:
         with open_regular(path) as file:
-            head = file.read(512)
+            head = file.read(HEAD)
     except ABSENT:
         raise AudioError(
             f"{path} is not there", action="Is its corpus where the table says that it is?", fault="missing"
@@ -51,32 +51,24 @@ def refuse_other_files(path: Path) -> None:
         raise AudioError(f"cannot read {path}", found=why(error), fault="irregular") from None
     if not head:
         raise AudioError(f"{path} is empty", expected="audio", found="0 bytes", action=AGAIN, fault="empty")
-    if head.startswith(LFS_POINTER):
+    kind = text_in(head)
+    if kind == POINTER:
         raise AudioError(
             f"{path} is a Git LFS pointer, not audio",
             found=f"{path.stat().st_size} bytes of text",
             action="Get the audio with: git lfs install && git lfs pull (in the corpus's repository)",
             fault="pointer",
         )
-    if _WEB_PAGE.match(head):
+    if kind == WEB_PAGE:
         raise AudioError(
             f"{path} is a page of HTML, not audio",
             action="The download gave a web page (a login or an error): download the file again.",
             fault="web-page",
         )
-    if path.suffix.lower() not in CONTAINERS and not head.startswith(SIGNS) and _is_text(head):
+    if kind and not head.startswith(SIGNS):
         raise AudioError(
             f"{path} cannot be decoded: it is a text file, not audio",
             expected="audio",
             found=repr(head[:40].decode(errors="ignore")),
             action=AGAIN,
         )
-
-
-def _is_text(head: bytes) -> bool:
-    """True for the beginning of a text in UTF-8: without control characters, which all kinds of audio have early."""
-    try:
-        text = getincrementaldecoder("utf-8-sig")().decode(head)  # the last letter may be cut
-    except UnicodeDecodeError:
-        return False
-    return all(char.isprintable() or char in "\t\n\r\f" for char in text)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.audio.decoding import UNKNOWN_SIZE, Limits, cut_short, open_sound, refuse_audio_behind
+from ser.audio.files import IN_WORDS, PIPE, again
 from ser.errors import AudioError, ConfigError
 
-PIPE, IN_WORDS = "-", "standard input"  # its name in answers, and in messages
 BLOCK = 1.0  # s that are read of a file at once
 LIVE_BLOCK = 0.1  # s that are read of a pipe at once
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # wFormatTag of a wav's fmt chunk
@@ -83,8 +83,8 @@ def open_pipe(pipe: BinaryIO, raw: tuple[int, int] | None) -> Stream:
             the end of the pipe.
 
     Raises:
-        AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, a wav that ends before its
-            header says so, or has audio behind the end that it declares.
+        AudioError: neither a wav nor, where the rate was given, whole samples; while it is read, nothing comes, or a wav that
+            ends before its header says so, or has audio behind the end that it declares.
     """
     begun = b"" if raw is None else _exactly(pipe, len(_RIFF))
     if _is_wav(begun):
@@ -123,11 +123,13 @@ def _is_wav(head: bytes) -> bool:
 def _header(pipe: BinaryIO) -> tuple[int, int, str, int, int | None]:
     """Read the header of a wav: rate, channels, type of the samples, bits, and bytes of audio if they are known."""
     head = _exactly(pipe, len(_RIFF))
+    if not head:
+        raise _empty()
     if not _is_wav(head):
         raise AudioError(
             f"{IN_WORDS} is not a wav",
             expected="a wav, or raw samples of 16 bits",
-            found=repr(head[:12]) if head else "nothing",
+            found=repr(head[:12]),
             action="Give the rate of raw samples in Hz, and the channels where there are several: --raw 16000, --raw 8000x2.",
         )
     form: tuple[int, int, str, int] | None = None
@@ -144,6 +146,10 @@ def _header(pipe: BinaryIO) -> tuple[int, int, str, int, int | None]:
         if kind == b"fmt " and len(content) >= 16:
             form = _format(content)
     raise AudioError(f"the header of {IN_WORDS} is damaged", expected="a wav with a format, then its data")
+
+
+def _empty() -> AudioError:
+    return AudioError(f"{IN_WORDS} is empty", expected="audio", found="0 bytes", action=again(IN_WORDS), fault="empty")
 
 
 def _format(content: bytes) -> tuple[int, int, str, int]:
@@ -171,7 +177,8 @@ def _samples(
         begun: bytes of samples that were read before.
 
     Raises:
-        AudioError: the pipe ends before `size` bytes, all of which that came were given, or has audio behind them.
+        AudioError: the pipe ends before `size` bytes, all of which that came were given, or has audio behind them; or nothing
+            came.
     """
     frame = channels * bits // 8
     rest, block, count = b"", max(round(LIVE_BLOCK * rate), 1) * frame, 0
@@ -180,6 +187,8 @@ def _samples(
         if not content:
             if size is not None:
                 raise cut_short(IN_WORDS, size, count)
+            if not count:
+                raise _empty()
             return
         count += len(content)
         rest += content

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.audio.files import LFS_POINTER
 from ser.errors import ConfigError, EncoderError
 from ser.extract.encoder import Checkpoint
 from ser.extract.hubs import HUBS, TENSORS, Fetch, ModelFiles, Unreachable, hugging_face_cache, hugging_face_hub
 from ser.extract.options import EncoderOptions, refuse_other_paths
-from ser.files import sha256_of
+from ser.files import LFS_POINTER, sha256_of
 
 Needs = Sequence[Sequence[str]]  # of each group of file names, one must be there
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ser.audio.files import ENDINGS
 from ser.errors import CorpusError, NoCorpus
-from ser.files import ABSENT, read_bytes, why
+from ser.files import ABSENT, HEAD, POINTER, WEB_PAGE, read_bytes, text_in, why
 from ser.optional import need
 
 # Plugins note here what a user should know of a parse: files left out, lines that are malformed. Whoever parses for a
@@ -153,7 +153,7 @@ def read_text(path: Path) -> str:
     older corpora are).
 
     Raises:
-        CorpusError: it cannot be read, is not a regular file, or is not a text.
+        CorpusError: it cannot be read, is not a regular file, or is not a text; or is a Git LFS pointer or a page of HTML.
     """
     try:
         content = read_bytes(path)
@@ -165,6 +165,7 @@ def read_text(path: Path) -> str:
         raise CorpusError(
             f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."
         )
+    refuse_stand_in(path, content[:HEAD])
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
@@ -180,6 +181,18 @@ def read_text(path: Path) -> str:
             action="Save it again as CSV in UTF-8.",
         )
     return mended(text.lstrip("\ufeff"))  # a file that was marked twice
+
+
+def refuse_stand_in(path: Path, head: bytes) -> None:
+    """Refuse a text in place of another, by its first `HEAD` bytes.
+
+    Raises:
+        CorpusError: it is a Git LFS pointer or a page of HTML.
+    """
+    kind = text_in(head)
+    if kind in (POINTER, WEB_PAGE):
+        again = "Get the file with: git lfs pull." if kind == POINTER else "Download it again."
+        raise CorpusError(f"{path} is {kind}, not the file itself", action=again)
 
 
 def rows_of_csv(path: Path, *columns: str, **form: Any) -> Iterator[dict[str, str]]:

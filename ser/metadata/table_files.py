@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import CorpusError
-from ser.files import open_regular, parse_json, why
+from ser.files import open_regular, parse_json, why, why_damaged
 from ser.metadata.parsing import LOG, few, optional, read_text, shared
 from ser.metadata.words_in_cells import said
 
@@ -106,7 +106,7 @@ def read_excel(path: Path) -> tuple[list[RawRow], Path]:
     except Exception as error:  # openpyxl raises almost anything over a damaged file
         raise CorpusError(
             f"{path} is not an Excel file, or is damaged",
-            found=f"{type(error).__name__}: {error}",
+            found=why_damaged(path, CorpusError(f"{type(error).__name__}: {error}")),
             action="Save it again as .xlsx; a text file is called NAME.csv.",
         ) from None
     return [], path.parent
@@ -128,7 +128,9 @@ def read_json_lines(path: Path) -> tuple[list[RawRow], Path]:
         try:
             row = parse_json(line, every_key_once=True)
         except ValueError as error:
-            raise CorpusError(f"{path}, line {number}", expected="one JSON object", found=str(error)) from None
+            begins = line.lstrip().startswith(("{", "["))
+            found = str(error) if begins else repr(line[:40])
+            raise CorpusError(f"{path}, line {number}", expected="one JSON object", found=found) from None
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}", expected="a JSON object", found=type(row).__name__)
         rows.append(row)

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.streams import BLOCK, PIPE, Stream, open_file, open_pipe, raw_format
+from ser.audio.files import PIPE
+from ser.audio.streams import BLOCK, Stream, open_file, open_pipe, raw_format
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import audio_files, channel_numbers, refuse_raw_files

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ser.errors import AudioError, ConfigError, EncoderError, UnusableError
 from ser.extract.encoder import Encoder
 from ser.features.blocks import Block
-from ser.files import kind_of
+from ser.files import kind_of, why_damaged
 from ser.jsonfile import Count, Model, Positive, Word, decode
 from ser.optional import need
 from ser.predict.predictions import NOVELTY
@@ -177,7 +177,7 @@ def load_onnx(path: Path) -> OnnxHead:
         raise UnusableError(
             f"cannot read the model {path}",
             expected="a file that ser export onnx wrote",
-            found=str(error).split("\n")[0][:200],
+            found=why_damaged(path, error).split("\n")[0][:200],
         ) from None
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ser.audio import reading
 from ser.audio.decoding import Limits
-from ser.audio.streams import IN_WORDS, PIPE, RATES, open_pipe
+from ser.audio.files import AGAIN, IN_WORDS, PIPE, again
+from ser.audio.streams import RATES, open_pipe
 from ser.errors import AudioError, ConfigError
 
 Result = TypeVar("Result")
@@ -159,13 +160,13 @@ def advised(read: Callable[[], Result], path: str, name: str) -> Result:
     try:
         return read()
     except AudioError as error:
-        action = ADVICE.get(error.fault, error.action)
-        problem, found = (str(text).replace(path, name) for text in (error.problem, error.found))
+        action, shown = ADVICE.get(error.fault, error.action), IN_WORDS if name == PIPE else name
+        problem, found = (str(text).replace(path, shown) for text in (error.problem, error.found))
         raise AudioError(
             problem,
             expected=error.expected,
             found=None if error.found is None else found,
-            action=action,
+            action=None if action is None else action.replace(AGAIN, again(shown)),
             fault=error.fault,
         ) from None
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ser.errors import ConfigError, SerError, UnusableError
 from ser.features.normalise import Statistics
-from ser.files import open_regular, unreadable
+from ser.files import open_regular, unreadable, why_damaged
 from ser.jsonfile import Count, Positive, Word, plain, require
 from ser.metadata.schema import Scale
 from ser.metadata.targets import EMOTION
@@ -259,7 +259,8 @@ def _opened(path: Path) -> Iterator[Any]:
             yield opened
     except SafetensorError as error:
         found = next(
-            (words for sign, words in _OTHERS.items() if beginning.startswith(sign)), f"something else ({error})"
+            (words for sign, words in _OTHERS.items() if beginning.startswith(sign)),
+            why_damaged(path, ValueError(f"something else ({error})")),
         )
         found = found if beginning[8:9] != b"{" else f"a damaged or cut file of this kind ({error})"
         raise UnusableError(

@@ -393,6 +393,13 @@ def test_a_video_without_sound_or_damaged(tmp_path: Path) -> None:
     refused(broken, "cannot be decoded")
 
 
+@pytest.mark.parametrize("ending", ["wav", "mp4", "webm", "amr", ""])
+def test_a_text_is_called_a_text_whatever_its_ending(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"notes.{ending}"
+    path.write_text("Notes on the recordings\n")
+    refused(path, "it is a text file, not audio", "Notes on the recordings")
+
+
 def test_ffmpeg_has_the_second_try_where_libsndfile_fails(tmp_path: Path) -> None:
     ffmpeg = ffmpeg_of("aac in a wav", tmp_path)
     wav, other = written(tmp_path / "a.wav", tone(1)), tmp_path / "b.m4a"

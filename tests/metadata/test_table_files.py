@@ -21,6 +21,21 @@ from ser.metadata.table_files import read_excel, read_rows
 ROWS = [{"id": "u1", "emotion": "Fröhlich", "text": "one"}, {"id": "u2", "emotion": "sad", "text": "two, three"}]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_what_lies_in_place_of_a_table_is_called_what_it_is(tmp_path: Path, name: str) -> None:
+    contents = {
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "is a Git LFS pointer, .* git lfs pull",
+        "<!DOCTYPE html>\n<html><body>Log in</body></html>\n": "is a page of HTML, .* Download it again",
+    }
+    contents |= (
+        {"path,emotion\na,b\n": "line 1; expected one JSON object; found 'path,emotion'"} if name == "t.jsonl" else {}
+    )
+    for content, words in contents.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(CorpusError, match=words):
+            read_rows(tmp_path / name)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_encodings(tmp_path: Path, encoding: str, delimiter: str) -> None:

@@ -213,7 +213,7 @@ def test_a_wav_on_a_pipe_that_is_cut_is_said_after_what_came(tmp_path: Path) -> 
     heard: list[int] = []
     blocks = (heard.append(len(block)) for block in open_pipe(io.BytesIO(content), None).blocks)
     with pytest.raises(
-        AudioError, match=r"standard input is cut short; expected 12000 bytes of audio; found 7999\. Download or copy"
+        AudioError, match=r"standard input is cut short; expected 12000 bytes of audio; found 7999\. Did the program"
     ):
         list(blocks)
     assert sum(heard) == 7999 // 4
@@ -319,7 +319,9 @@ def test_standard_input_without_a_window_is_one_recording(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[:-4000])))
     assert main(["predict", "-", str(trained / "call.wav"), *model]) == 3
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first["error"].startswith("- is cut short; expected 512000 bytes of audio; found 508000.")
+    assert first["error"].startswith(
+        "standard input is cut short; expected 512000 bytes of audio; found 508000. Did the"
+    )
     assert second["predicted"]
     monkeypatch.setattr("sys.stdin", None)
     for words, said in (
@@ -344,6 +346,19 @@ def test_the_command_says_that_standard_input_is_cut(
     assert last["error"].startswith("standard input is cut short; expected 512000 bytes of audio; found 448000.")
     assert "predicted" not in last
     assert max(row["end"] for row in rows) == 7
+
+
+@pytest.mark.parametrize("more", [["--window", "2"], [], ["--window", "2", "--raw", "16000"], ["--raw", "16000"]])
+def test_standard_input_without_a_byte_is_no_file_to_copy_again(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    words = ["predict", "-", "--model", str(_model(trained)), "--format", "jsonl", *more]
+    assert main(words) == 3
+    (row,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert row["error"] == (
+        "standard input is empty; expected audio; found 0 bytes. Did the program that writes it end with an error?"
+    )
 
 
 def _raw(root: Path) -> bytes:

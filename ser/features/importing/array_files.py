@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import CorpusError
-from ser.files import open_regular, why
+from ser.files import open_regular, why_damaged
 
 MAX_UNPACKED = 2**26  # bytes that an array of a compressed file may have whatever the file's size
 MAX_RATIO = 1100  # and beyond it, times the file's size: deflate, which np.savez_compressed uses, stays below 1032
@@ -50,7 +50,7 @@ def read_npy(path: Path) -> NDArray[Any]:
             file.seek(0)
             return _array(file, size)
     except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise CorpusError(f"cannot read {path}", expected=_NPY, found=why(error)) from None
+        raise CorpusError(f"cannot read {path}", expected=_NPY, found=why_damaged(path, error)) from None
 
 
 class Archive:
@@ -96,12 +96,12 @@ def open_npz(path: Path) -> Iterator[Archive]:
             with zipfile.ZipFile(file) as archive:
                 yield Archive(archive, size)
     except (ValueError, EOFError, OSError, MemoryError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
-        raise CorpusError(f"cannot read {path}", expected=_NPZ, found=why(error)) from None
+        raise CorpusError(f"cannot read {path}", expected=_NPZ, found=why_damaged(path, error)) from None
     except Exception as error:
         if isinstance(error, CorpusError) or type(error).__module__.startswith("ser."):
             raise
         # zlib.error, struct.error and the like, of a damaged archive
-        raise CorpusError(f"cannot read {path}", expected=_NPZ, found=why(error)) from None
+        raise CorpusError(f"cannot read {path}", expected=_NPZ, found=why_damaged(path, error)) from None
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ser.errors import CorpusError
 from ser.features.importing.pickle_limits import TooLarge, check, limit_of, scan
-from ser.files import read_bytes
+from ser.files import HEAD, read_bytes, text_in
 
 
 class Refused(Exception):
@@ -203,8 +203,10 @@ def read_pickle(path: Path) -> Any:
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # damaged opcodes raise almost anything
+    except Exception:  # damaged opcodes raise almost anything
         raise CorpusError(
-            f"{path} is not a pickle that can be read", found=f"{type(error).__name__}: {error}"[:160]
+            f"{path} is not a pickle, or is damaged",
+            expected="what pickle.dump writes",
+            found=text_in(content[:HEAD]) or ("something else, or a part of one" if content else "an empty file"),
         ) from None
     return value

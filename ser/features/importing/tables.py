@@ -28,9 +28,9 @@ from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
 from ser.features.importing.columns import INDEX, Columns, assign, of_words
 from ser.features.importing.feature_files import Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
-from ser.files import open_regular
+from ser.files import HEAD, open_regular, why_damaged
 from ser.metadata.column_names import choose
-from ser.metadata.parsing import MARKS
+from ser.metadata.parsing import MARKS, refuse_stand_in
 from ser.metadata.words_in_cells import is_missing
 from ser.optional import absent
 
@@ -133,10 +133,11 @@ def _refuse_words(frame: pd.DataFrame, chosen: Columns, source: FeatureFile) -> 
 
 
 def _refuse_bomb(path: Path) -> None:
-    """Refuse a file that is not a regular one, and a compressed one that unpacks to more than its size allows."""
+    """Refuse a file that is not a regular one or is in place of one, and one that unpacks to more than its size allows."""
     opener = _OPEN.get(path.suffix.lower())
     try:
         with open_regular(path) as packed:
+            refuse_stand_in(path, packed.read(HEAD))
             if opener is None:
                 return
             most = max(MAX_UNPACKED, MAX_RATIO * packed.seek(0, io.SEEK_END))
@@ -202,7 +203,7 @@ def _parquet(path: Path) -> pd.DataFrame:
             content = pq.read_table(file)
             frame: pd.DataFrame = content.to_pandas()
     except (ValueError, OSError, OverflowError) as error:  # pyarrow's own errors are among these
-        raise CorpusError(f"cannot read {path}", expected="a Parquet file", found=error) from None
+        raise CorpusError(f"cannot read {path}", expected="a Parquet file", found=why_damaged(path, error)) from None
     carried = (content.schema.metadata or {}).get(f"ser.{IDENTITY}".encode())
     refuse_exported(str(path), None if carried is None else carried.decode("utf-8", "replace"))
     if any(name is not None for name in frame.index.names):

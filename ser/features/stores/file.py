@@ -31,7 +31,7 @@ from ser.features.stores.layout import (
     index_checksum,
     to_json,
 )
-from ser.files import JsonObject, open_regular, parse_json
+from ser.files import JsonObject, open_regular, parse_json, why_damaged
 
 ASSETS = "assets/"
 _FORMAT = ("v108", "v108")  # HDF5 1.8: the first format whose own structures have check sums
@@ -258,7 +258,7 @@ def judged(path: Path, error: Exception) -> Exception:
         return error
     if any(word in str(error) for word in ("lock file", "file locking", "already open")):
         return StoreError(f"the feature store {path} is in use elsewhere", action="Close it there.")
-    return Damaged(path, error)
+    return Damaged(path, why_damaged(path, error))
 
 
 def _attribute(attributes: h5py.AttributeManager, name: str, path: Path) -> Any:

@@ -61,7 +61,7 @@ def header(shape: Any, descr: str = "<f4") -> bytes:
         (header((4,)) + bytes(17), "an array of 16 bytes in 17"),
         (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535, "Header|header|cannot|Cannot"),
         (b"\x93NUMPY\x09\x00" + bytes(99), "version|only support"),
-        (b"", "read magic|EOF"),
+        (b"", "an empty file"),
         (b"PK\x03\x04", "magic"),
     ],
 )
@@ -125,6 +125,24 @@ def test_parts_of_an_export_that_do_not_fit(tmp_path: Path, change: dict[str, An
     space = Workspace(tmp_path / "ws")
     with pytest.raises(SerError, match=found):
         import_features("d", space, [parse(f"audio={tmp_path / 'x.npz'}")])
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"utterance_id,f0\na,1\n", "a text file"), (b"", "an empty file"), (b"<html>", "a page of HTML")],
+)
+def test_another_file_by_the_name_of_an_array_is_called_what_it_is(
+    tmp_path: Path, name: str, content: bytes, found: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    words = rf"; expected .*; found {found}$"
+    if name == "a.npy":
+        with pytest.raises(CorpusError, match=words):
+            read_npy(tmp_path / name)
+    else:
+        with pytest.raises(CorpusError, match=words), open_npz(tmp_path / name):
+            pass
 
 
 def test_a_pipe_is_no_array(tmp_path: Path) -> None:

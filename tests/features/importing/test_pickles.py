@@ -181,9 +181,20 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, content: bytes) -> N
         read_pickle(written(tmp_path / "x.pkl", content))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04", pickle.dumps(PLAIN)[:-40], b"\x80\x05}0."])
-def test_what_is_no_pickle_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(CorpusError, match="not a pickle that can be read"):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"utterance_id,f0\na,1\n", "a text file"),
+        (b"<!DOCTYPE html><html>", "a page of HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"\x80\x04", ""),
+        (pickle.dumps(PLAIN)[:-40], ""),
+        (b"\x80\x05}0.", ""),
+    ],
+)
+def test_what_is_no_pickle_is_said_to_be_none(tmp_path: Path, content: bytes, found: str) -> None:
+    with pytest.raises(CorpusError, match=f"is not a pickle, or is damaged; .*found {found}"):
         read_pickle(written(tmp_path / "x.pkl", content))
 
 
@@ -223,7 +234,7 @@ def test_a_pickle_that_would_make_too_much_is_refused_at_once(tmp_path: Path, na
     content = bombs()[name]
     assert len(content) < 100_000
     begin, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(CorpusError, match=r"refused|not a pickle that can be read"):
+    with pytest.raises(CorpusError, match=r"refused|is not a pickle, or is damaged"):
         read_pickle(written(tmp_path / "x.pkl", content))
     assert time.process_time() - begin < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
