@@ -76,6 +76,6 @@ def run(
 def _shown(result: Result, say: Callable[[str], None]) -> Path:
     """Print a summary and write its picture beside it."""
     say(text_of(result.record, result.path))
-    (picture,) = plot_into(result, output=result.path.with_suffix(".png"))
+    (picture,) = plot_into(result, output=result.path.with_suffix(".png"), overwrite=True)
     say(f"picture     {picture}")
     return result.path

@@ -25,7 +25,8 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     "--list",
     "table",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="In place of FILES: a CSV with the columns file, text or both, and speaker, dialogue, turn as far as they are known.",
+    help="In place of FILES: a table with the columns file, text or both, and start, end, channel, speaker, dialogue, turn as "
+    "far as they are known.",
 )
 @click.option(
     "--window", type=Number(min=0, min_open=True), help="Hear long recordings through a window of this many s."
@@ -76,6 +77,7 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     type=Folder(made=True),
     help="Also draw each recording into this folder: its spectrogram, and the answer beside it.",
 )
+@click.option("--overwrite", is_flag=True, help="Of --picture: replace pictures that are there.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
@@ -103,6 +105,7 @@ def command(
     raw: str | None,
     min_confidence: float,
     picture: Path | None,
+    overwrite: bool,
     form: str,
     weights: Path | None,
     encoders: dict[str, str] | None,
@@ -154,12 +157,15 @@ def command(
     check_confidence(min_confidence, predictor.head.target)
     if options is None:
         inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels, raw)
+        drawn: list[Path] = []
+        if picture is not None:
+            from ser.predict.pictures import pictures, places
+
+            drawn = places(inputs, picture, overwrite)
         found = abstain(predictor.answer(inputs), min_confidence)
         click.echo(as_text(found, form))
         if picture is not None:
-            from ser.predict.pictures import pictures
-
-            for path in pictures(predictor.head.target, inputs, found, picture, predictor.head.about.scales or {}):
+            for path in pictures(predictor.head.target, inputs, found, drawn, predictor.head.about.scales or {}):
                 session.warn(f"Written: {path}")
         failed = bool((found["error"] != "").any())
     else:

@@ -189,7 +189,10 @@ def compare(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file.  [default: NAME.report.html beside the result]",
 )
-def reported(session: Session, results: tuple[str, ...], form: str | None, output: Path | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
+def reported(
+    session: Session, results: tuple[str, ...], form: str | None, output: Path | None, overwrite: bool
+) -> None:
     """Write a report: scores with intervals, stamps, pictures, data and audit, configuration, how to reproduce.
 
     NAME as for `show`; several are put beside each other. The HTML page is one file that needs no network.
@@ -201,7 +204,8 @@ def reported(session: Session, results: tuple[str, ...], form: str | None, outpu
     """
     from ser.results.report.compose import write_report
 
-    session.say(f"Written: {write_report(results, session.workspace.results, form, output)}")
+    path = write_report(results, session.workspace.results, form, output, overwrite=overwrite)
+    session.say(f"Written: {path}")
 
 
 @command.command("plot", cls=Command)
@@ -228,6 +232,7 @@ def reported(session: Session, results: tuple[str, ...], form: str | None, outpu
     type=click.Path(path_type=Path),
     help="A folder, or for one picture a file ending in .png, .svg or .pdf.  [default: beside the result]",
 )
+@click.option("--overwrite", is_flag=True, help="Of --output: replace files that are there.")
 def plot(session: Session, name: str, **options: Any) -> None:
     """Plot one result into NAME.KIND.png; NAME as for `show`. People who are colour-blind can tell the colours apart.
 
@@ -304,8 +309,10 @@ def verified(session: Session, names: tuple[str, ...], every: bool, strict: bool
     from ser.results.records.find import find_summary
     from ser.results.verification.verify import verify, verify_all
 
-    if every == bool(names):
-        raise click.UsageError("name results, or give --all")
+    if every and names:
+        raise click.UsageError(f"--all takes all results; leave it out, or {' '.join(names)}")
+    if not every and not names:
+        raise click.UsageError("nothing to verify; name results, or give --all")
     if jobs and not every:
         raise click.UsageError("--jobs is of --all")
     folder = session.workspace.results

@@ -72,25 +72,29 @@ def merge(session: Session, **which: Any) -> None:
     "--format", "kind", type=click.Choice(["npz", "csv", "parquet", "datasets"]), default="npz", show_default=True
 )
 @click.option("--output", type=Folder(made=True), default=Path(), help="Folder to write to.")
-def export(session: Session, kind: str, output: Path, **which: Any) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace exports that are there.")
+def export(session: Session, kind: str, output: Path, overwrite: bool, **which: Any) -> None:
     """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face)."""
     from ser.features.export import export as write
-    from ser.features.export import save_datasets, to_datasets
+    from ser.features.export import require_new_dataset, save_datasets, to_datasets
     from ser.features.stores.maintenance import choose
     from ser.features.stores.store import FeatureStore
+    from ser.files import require_new
 
-    for path in choose(session.workspace, **which):
-        dataset, name = path.parent.name, path.name.removesuffix(".h5")
-        written, count = output / f"{dataset}.{name}.{kind}", 0
+    names = {path: (path.parent.name, path.name.removesuffix(".h5")) for path in choose(session.workspace, **which)}
+    places = {path: output / f"{dataset}.{name}.{kind}" for path, (dataset, name) in names.items()}
+    for place in places.values():
+        (require_new_dataset if kind == "datasets" else require_new)(place, overwrite)
+    for path, (dataset, name) in names.items():
         if kind == "datasets":
             made = to_datasets(dataset, session.workspace, store=name)
-            save_datasets(made, written)
+            save_datasets(made, places[path], overwrite=overwrite)
             count = len(made)
         else:
             with FeatureStore(path) as store:
-                write(store, written)
+                write(store, places[path], overwrite=overwrite)
                 count = len(store)
-        session.say(f"{dataset} {name}: {count} utterances -> {written}")
+        session.say(f"{dataset} {name}: {count} utterances -> {places[path]}")
 
 
 @command.command("plot", cls=Command)
@@ -109,7 +113,10 @@ def export(session: Session, kind: str, output: Path, **which: Any) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="[default: beside the store, STORE.COLUMNS.METHOD.png]",
 )
-def plot(session: Session, datasets: list[str], store: str, output: Path | None, **options: Any) -> None:
+@click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
+def plot(
+    session: Session, datasets: list[str], store: str, output: Path | None, overwrite: bool, **options: Any
+) -> None:
     """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
 
     Each panel says how many of an utterance's nearest neighbours have its value: where speakers are more alike than emotions, a
@@ -118,9 +125,13 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
     \b
     ser store plot --dataset emodb --store egemaps --by emotion,speaker
     """
+    from ser.files import require_new
     from ser.results.plotting.feature_map import plot_store
-    from ser.results.plotting.style import save
+    from ser.results.plotting.style import require_format, save
 
+    if output is not None:
+        require_format(output)
+        require_new(output, overwrite)
     figure = plot_store(datasets, session.workspace, store=store, **options)
     beside, columns = ["with-" + "+".join(datasets[1:])] * (len(datasets) > 1), "-".join(options["by"])
     name = ".".join([store, *beside, columns, options["method"], "png"])

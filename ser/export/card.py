@@ -14,6 +14,7 @@ from ser.metadata.targets import DIMENSIONS
 from ser.results.cells import head_of, interval, number, over_runs
 from ser.results.records.data_facts import DataFacts, data_facts
 from ser.results.records.model import Summary
+from ser.results.records.numbers import chance
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.background import audit_lines, flat, no_stamps
 from ser.results.result import Result
@@ -145,8 +146,8 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
             for name, s in record.per_class.items()
         ]
         lines += ["", "| class | recall | precision | test utterances |", "| --- | --- | --- | --- |", *rows]
-    chance = f"UA of a guess is {1 / len(record.per_class):.3f}. " if main == "UA" and record.per_class else ""
-    return [*lines, "", f"{chance}Other corpora, languages, microphones and speakers will give lower numbers."]
+    guess = f"UA of a guess is {chance(record.per_class):.3f}. " if main == "UA" and record.per_class else ""
+    return [*lines, "", f"{guess}Other corpora, languages, microphones and speakers will give lower numbers."]
 
 
 def _training(config: ModelConfig, record: Summary | None) -> list[str]:

@@ -20,6 +20,7 @@ from ser.errors import ConfigError, EncoderError, SerError
 from ser.export.graph import FromFeatures, FromWaveform, refuse
 from ser.extract.models.frozen_encoder import Frozen
 from ser.features.blocks import Block
+from ser.files import require_new
 from ser.jsonfile import dumps
 from ser.metadata.table import load_table
 from ser.optional import need
@@ -88,8 +89,7 @@ def export_onnx(
     """
     if output.suffix != ENDING:
         raise ConfigError(f"--output {output}", expected=f"a file that ends in {ENDING}")
-    if output.exists() and not overwrite:
-        raise ConfigError(f"{output} is there already", action="Name another file, or write over it: --overwrite.")
+    require_new(output, overwrite)
     need("onnx", "onnx", kind=EncoderError)
     need("onnxruntime", "onnx", kind=EncoderError)
     files, temperatures = heads_and_temperatures(model)

@@ -13,31 +13,35 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import StoreError
+from ser.errors import ConfigError, StoreError
 from ser.features.label_leaks import IDENTITY, refuse_bare
 from ser.features.store_selection import open_stores
 from ser.features.stores.layout import FRAME
 from ser.features.stores.store import FeatureStore
-from ser.metadata.parsing import optional
+from ser.files import require_folder, require_new
+from ser.metadata.parsing import few, optional
 from ser.metadata.schema import TEXT
 from ser.metadata.table import load_table
 from ser.optional import absent
 from ser.workspace import Workspace, open_workspace, writing, writing_folder
 
 FEATURES = "features"  # the column of a `datasets.Dataset`
+_OF_DATASET = ("dataset_info.json", "state.json")  # what its folder has beside `.arrow` files
 
 
-def export(store: FeatureStore, path: Path) -> Path:
+def export(store: FeatureStore, path: Path, *, overwrite: bool = False) -> Path:
     """Write the features of a store for other programs.
 
     Args:
         path: its ending says how: `.npz` (`ids`, `features`, `identity`; framewise also `offsets`), `.csv` or `.parquet` (a
             column `utterance_id`, then one a feature; of Parquet the metadata have `ser.identity`). The identity is JSON.
+        overwrite: the file may be there, and is written over.
 
     Raises:
         StoreError: for a table, a store without one vector per utterance; for a CSV, features that give the label away.
-        ConfigError: a package is missing.
+        ConfigError: a package is missing, or the file is there.
     """
+    require_new(path, overwrite)
     if path.suffix != ".npz" and (store.level == FRAME or len(store.shape) != 1):
         raise StoreError(f"{store.path} does not have one vector per utterance", action="Export it with --format npz.")
     if path.suffix == ".csv":
@@ -161,8 +165,36 @@ def to_datasets(dataset: str, workspace: Workspace | str | Path = ".", *, store:
     return package.Dataset.from_dict(columns, info=about)
 
 
-def save_datasets(made: Any, folder: Path) -> Path:
-    """Write a `datasets.Dataset` into a folder, in place of what is there; whole or not at all."""
+def require_new_dataset(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder for a `datasets.Dataset` where something is that would be lost.
+
+    Args:
+        overwrite: there may be such a folder, and nothing else in it, that is written over.
+
+    Raises:
+        ConfigError: there is one; or something else.
+    """
+    require_folder(folder, made=True)
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in there if name not in _OF_DATASET and not name.endswith(".arrow")]
+    if others:
+        raise ConfigError(
+            f"{folder} holds more than a dataset, which would be lost",
+            expected="a folder that is not there yet",
+            found=few(others, 5),
+            action="Move it away, or name another place: --output DIR.",
+        )
+    if there and not overwrite:
+        raise ConfigError(f"{folder} is there already", action="Name another place, or write over it: --overwrite.")
+
+
+def save_datasets(made: Any, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write a `datasets.Dataset` into a folder, whole or not at all.
+
+    Raises:
+        ConfigError: as of `require_new_dataset`.
+    """
+    require_new_dataset(folder, overwrite)
     optional("datasets").disable_progress_bars()
     with writing_folder(folder) as aside:
         made.save_to_disk(str(aside))

@@ -83,7 +83,7 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
             listed[k]["emotion"] = marked_classes(cells, words)
     spelling = Spelling(listed, where, plural=plain(columns.get("label", "")) == "labels")
     base = folder.resolve()
-    scales = {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
+    scales = scales_of(columns)
     starts = [cells.get("start") for cells in listed]
     splits = {said(cells.get("split")).lower(): None for cells in listed} if "split" in columns else {}
     for k, cells in enumerate(listed):
@@ -114,6 +114,11 @@ def choose(keys: Iterable[str], ratings: Sequence[str] = ()) -> tuple[dict[str, 
         if found is not None:
             columns[name] = known[found]
     return columns, [key for key in keys if key not in columns.values()]
+
+
+def scales_of(columns: Mapping[str, str]) -> dict[str, int]:
+    """The parts of a second that a column is in, where its name says so: 1000 for `start_ms`; columns as of `choose`."""
+    return {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
 
 
 def _refuse_missing(ratings: Sequence[str], columns: Mapping[str, str], keys: Sequence[str], where: object) -> None:

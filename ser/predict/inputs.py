@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audio.files import ENDINGS
-from ser.audio.streams import PIPE, open_file, raw_format
+from ser.audio.files import ENDINGS, PIPE
+from ser.audio.streams import open_file, raw_format
 from ser.errors import AudioError, ConfigError
 from ser.files import open_regular, unreadable
+from ser.metadata.column_names import ALIASES, choose, plain, scales_of
 from ser.metadata.parsing import read_text
-from ser.metadata.table_files import read_delimited
-from ser.metadata.words_in_cells import seconds_of
+from ser.metadata.table_files import RawRow, read_rows
+from ser.metadata.words_in_cells import cleaned, number_of, said, seconds_of
 from ser.predict.recordings import Recording, RecordingLike, as_recordings, standard_input
 from ser.registry import unknown
 
@@ -39,7 +40,7 @@ class Inputs:
         speakers: names; a name is the same speaker in all dialogues.
         dialogues_by: in words, the rule that made dialogues of inputs that name none.
         unused: true where dialogues or turns were given to a head that reads none.
-        left_out: in words, the files of folders that are not audio.
+        left_out: in words, the files of folders that are not audio, or the columns of a list that are not read.
     """
 
     recordings: list[Recording] | None = None
@@ -221,39 +222,73 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     """Read inputs from a table: a header with some of `COLUMNS`, then one row for each utterance.
 
     Args:
-        path: with commas, semicolons or tabs between fields; the column of files may be called path; files are relative to
-            its folder.
+        path: any file of `read_rows`. Its columns may have all names that those of a table of utterances may have, and others
+            of such a table are left out; files are relative to its folder.
         dialogues: true where rows must name their dialogue.
 
     Raises:
         ConfigError: unknown columns, a column that is missing, or as of `check_inputs`.
         CorpusError: the table cannot be read.
     """
-    rows, folder = read_delimited(_existing(path))
+    rows, folder = read_rows(_existing(path))
     if not rows:
         raise ConfigError(
             f"{path} lists nothing", expected=f"a header ({', '.join(COLUMNS)}) and one row for each utterance"
         )
-    if "path" in rows[0] and "file" not in rows[0]:  # as tables of utterances call it
-        rows = [{"file" if name == "path" else name: value for name, value in row.items()} for row in rows]
-    strange = [name for name in rows[0] if name not in COLUMNS]
-    if strange:
-        raise unknown(f"column of {path}:", strange[0], COLUMNS)
-    column = {name: [r.get(name, "") for r in rows] if any(r.get(name) for r in rows) else None for name in COLUMNS}
+    keys = list(dict.fromkeys(str(key) for row in rows for key in row))
+    columns, strange = choose(keys)
+    for key in strange:
+        twice = next((columns[name] for name in columns if plain(key) in (name, *ALIASES.get(name, ()))), None)
+        if twice is not None:
+            raise ConfigError(f"{path} has two columns of one meaning: {twice} and {key}", expected="one of them")
+        raise unknown(f"column of {path}:", key, COLUMNS)
+    if "path" in columns:
+        columns["file"] = columns.pop("path")
+    column = _cells(rows, columns)
     if dialogues and column["dialogue"] is None:
         raise ConfigError(
             f"{path} does not say which dialogue a row is of",
             expected="a filled column dialogue, as the head reads dialogues",
-            found=", ".join(rows[0]),
+            found=", ".join(keys),
         )
     files = column["file"]
     if files is not None:
-        files = [str(folder / file) if file else "" for file in files]
+        files = [str(folder / str(file)) if file else "" for file in files]
     segments = {name: values for name in SEGMENT if (values := column[name]) is not None}
     if segments and files is None:
         raise ConfigError(f"{path} has {', '.join(segments)} and no files", expected="a filled column file")
     others = [column[name] for name in ("text", "dialogue", "turn", "speaker")]
-    return check_inputs(files, *others, segments=segments, reads_dialogues=dialogues)
+    unread = [key for name, key in columns.items() if name not in (*COLUMNS, "duration")]
+    left_out = f"columns of {path}: {', '.join(unread)}" if unread else ""
+    return replace(check_inputs(files, *others, segments=segments, reads_dialogues=dialogues), left_out=left_out)
+
+
+def _cells(rows: Sequence[RawRow], columns: Mapping[str, str]) -> dict[str, list[Any] | None]:
+    """The cells of each of `COLUMNS`, "" for an empty one; None for a column with nothing in it.
+
+    A segment without an end has the one that its duration gives it.
+    """
+    scales = scales_of(columns)
+    found: dict[str, list[Any] | None] = {}
+    for name in (*COLUMNS, "duration"):
+        cells = [cleaned(row.get(columns[name])) if name in columns else None for row in rows]
+        if name in (*SEGMENT, "duration"):
+            cells = [number_of(cell, scales.get(name, 1)) for cell in cells]
+        cells = ["" if said(cell) == "" else cell for cell in cells]
+        found[name] = None if all(cell == "" for cell in cells) else cells
+    starts, lengths = found["start"], found.pop("duration")
+    if starts is not None and lengths is not None:
+        ends = found["end"] or [""] * len(rows)
+        found["end"] = [_end(*cells) for cells in zip(starts, ends, lengths, strict=True)]
+    return found
+
+
+def _end(start: Any, end: Any, length: Any) -> Any:
+    """The end of a segment, of which the length is known; as it is where it is there, or where the others are no times."""
+    if end != "" or start == "" or length == "":
+        return end
+    first, seconds = (time if isinstance(time, (int, float)) else seconds_of(time) for time in (start, length))
+    return "" if first is None or seconds is None else first + seconds
 
 
 def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool, raw: str | None = None) -> Inputs:

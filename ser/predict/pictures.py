@@ -1,6 +1,6 @@
 """A recording as a spectrogram, and beside it what a saved head answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from ser.audio.reading import Audio
 from ser.errors import ConfigError
+from ser.files import require_new
 from ser.metadata.schema import Scale
 from ser.metadata.targets import DIMENSIONS
 from ser.predict.inputs import SEGMENT, Inputs
@@ -90,27 +91,41 @@ def _is_value(column: str, answer: pd.Series, named: bool) -> bool:
     return column.startswith("p_") if named else column not in places and pd.notna(answer[column])
 
 
+def places(inputs: Inputs, folder: Path, overwrite: bool) -> list[Path]:
+    """The file for the picture of each row.
+
+    Raises:
+        ConfigError: there are texts alone; or without `overwrite` a file that is there.
+    """
+    if inputs.recordings is None:
+        raise ConfigError("--picture draws recordings, and the head was given texts alone", action="Leave it out.")
+    taken: dict[str, int] = {}
+    found = []
+    for recording in inputs.recordings:
+        stem = Path(recording.name).stem or "recording"
+        taken[stem] = taken.get(stem, 0) + 1
+        found.append(folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png"))
+        require_new(found[-1], overwrite)
+    return found
+
+
 def pictures(
-    target: str, inputs: Inputs, found: pd.DataFrame, folder: Path, scales: Mapping[str, Scale] | None = None
+    target: str,
+    inputs: Inputs,
+    found: pd.DataFrame,
+    files: Sequence[Path],
+    scales: Mapping[str, Scale] | None = None,
 ) -> Iterator[Path]:
     """Draw each recording that has an answer, and give each file as it is written.
 
     Args:
         target, scales: of the head, as of `draw`.
         found: the answer to the inputs.
-
-    Raises:
-        ConfigError: there are texts alone.
+        files: of `places`.
     """
-    if inputs.recordings is None:
-        raise ConfigError("--picture draws recordings, and the head was given texts alone", action="Leave it out.")
-    taken: dict[str, int] = {}
-    for recording, (_, row) in zip(inputs.recordings, found.iterrows(), strict=True):
+    for recording, path, (_, row) in zip(inputs.recordings or (), files, found.iterrows(), strict=True):
         if row["error"] or recording.source is None:
             continue
-        stem = Path(recording.name).stem or "recording"
-        taken[stem] = taken.get(stem, 0) + 1
-        path = folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png")
         sound, rate, _ = recording.decode()
         save(draw(sound, rate, row, target, recording.name, scales), path)
         yield path

@@ -78,19 +78,21 @@ class Result(StoredResult):
 
         return kinds(self)
 
-    def report(self, output: Path | str | None = None, form: str | None = None) -> Path:
+    def report(self, output: Path | str | None = None, form: str | None = None, *, overwrite: bool = False) -> Path:
         """Write its report, and return the file.
 
         Args:
-            output: the file; None: beside the record.
+            output: the file; None: beside the record, in place of an earlier report.
             form: a plugin of `ser.results.report.formats`; None takes it from the ending of `output`, or `html`.
+            overwrite: `output` may be there, and is written over.
 
         Raises:
-            ConfigError: an unknown format or ending; or the format needs a package that is not installed.
+            ConfigError: an unknown format or ending; a file that is there; or the format needs a package that is not
+                installed.
         """
         from ser.results.report.compose import report_of
 
-        return report_of([self], form, None if output is None else Path(output))
+        return report_of([self], form, None if output is None else Path(output), overwrite=overwrite)
 
     def compare(
         self,

@@ -12,7 +12,7 @@ from ser.results.records.find import beside, find_summary
 from ser.results.records.kinds import read_record, read_run_record
 from ser.results.records.model import AmountNumbers, FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import METRICS, amount_name, amount_of, amount_value
-from ser.results.records.numbers import Groups, GroupScores, classes_of
+from ser.results.records.numbers import Groups, GroupScores, chance, classes_of
 from ser.results.studies import StudyRecord
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ class StoredResult(dict[str, Any]):
     def classes(self) -> list[str]:
         """The classes, or the dimensions or labels, in order."""
         return classes_of(self.numbers)
+
+    @property
+    def chance(self) -> float:
+        """The UA of a guess, of a result with classes; see `ser.results.records.numbers.chance`."""
+        assert self.numbers.per_class
+        return chance(self.numbers.per_class)
 
     @property
     def metrics(self) -> list[str]:

@@ -40,18 +40,14 @@ def test_the_command_writes_a_folder_that_is_read_again(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
     output = maker.space.root / "out"
-    for _ in range(2):
-        words = [
-            "store",
-            "export",
-            "--format",
-            "datasets",
-            "--output",
-            str(output),
-            "--workspace",
-            str(maker.space.root),
-        ]
-        assert main(words) == 0
+    words = ["store", "export", "--format", "datasets", "--output", str(output), "--workspace", str(maker.space.root)]
+    assert main(words) == 0
+    assert main(words) == 2
+    note = output / "toy.toy.datasets" / "notes.txt"
+    note.write_text("mine")
+    assert main([*words, "--overwrite"]) == 2  # it would be lost
+    note.unlink()
+    assert main([*words, "--overwrite"]) == 0
     assert [p.name for p in output.iterdir()] == ["toy.toy.datasets"]
     again = parse_corpus("datasets", output / "toy.toy.datasets").frame
     frame = ser.load_table("toy", maker.space).frame

@@ -251,8 +251,8 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to predict"):
         check_inputs([])
     lists = {
-        "path,file,dialogue\na.wav,a.wav,1\n": "column of .*path",
-        "file,dialog\na.wav,1\n": "column of .*dialog",
+        "path,file,dialogue\na.wav,a.wav,1\n": "two columns of one meaning: path and file",
+        "file,dialogeu\na.wav,1\n": "unknown column of .*: 'dialogeu'.*Did you mean 'dialogue'",
         "file,turn\na.wav,1\n": "does not say which dialogue",
         "file,dialogue\n": "lists nothing",
     }
@@ -344,6 +344,25 @@ def test_the_files_of_a_list_may_be_called_paths(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,start\na.wav,1\n")
     found = inputs_of_table(tmp_path / "list.csv", dialogues=False)
     assert (found.names, found.segments) == ([str(tmp_path / "a.wav")], {"start": [1.0]})
+
+
+@pytest.mark.parametrize("name", ["wav", "filename", "Audio Path"])
+def test_a_list_has_the_names_that_tables_of_utterances_have(tmp_path: Path, name: str) -> None:
+    (tmp_path / "list.csv").write_text(
+        f"{name},Start [ms],duration,Speaker ID,emotion\na.wav,1500,0:02.5,ann,sad\nb.wav,,,,\n"
+    )
+    found = inputs_of_table(tmp_path / "list.csv", dialogues=False)
+    assert found.names == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+    assert found.segments == {"start": [1.5, None], "end": [4.0, None]}
+    assert found.speakers == ["ann", ""]
+    assert found.left_out == f"columns of {tmp_path / 'list.csv'}: emotion"
+
+
+def test_a_list_may_be_json_lines(tmp_path: Path) -> None:
+    rows = [{"audio": "a.wav", "channel": 0, "text": "so"}, {"audio": "b.wav", "channel": 1, "text": None}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = inputs_of_table(tmp_path / "list.jsonl", dialogues=False)
+    assert (found.segments, found.texts) == ({"channel": [0, 1]}, ["so", ""])
 
 
 def test_a_list_that_is_a_named_pipe_is_called_so(tmp_path: Path) -> None:

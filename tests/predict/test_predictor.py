@@ -500,6 +500,13 @@ def test_a_recording_is_drawn_with_its_answer(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{good.stem}-2.png", f"{good.stem}.png"]
     assert main([*words, "--window", "1"]) == 2
     assert "Leave one out" in capsys.readouterr().err
+    own = tmp_path / "out" / f"{good.stem}-2.png"
+    own.write_text("mine")
+    assert main(words) == 2
+    assert f"{good.stem}.png is there already" in capsys.readouterr().err
+    assert own.read_text() == "mine"
+    assert main([*words, "--overwrite"]) == 3
+    assert own.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None:

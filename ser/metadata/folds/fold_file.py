@@ -4,7 +4,8 @@
     03a01Fa,1,test,10
 
 `part` is `train`, `validation`, `test`, or `unused` (in no part of the fold). A fold without any `train` line trains on all
-that it does not name. A file without `part` names the fold that tests each utterance. Three more columns may be missing:
+that it does not name. A file without `part` names the fold that tests each utterance. Columns and parts may have the other
+names that those of a table of utterances may have: `id`, `split`, `dev`. Three more columns may be missing:
 `validation_by` and `carved` say where validation came from, and `folds` is the number of folds in the whole file: by it a file
 that was cut short is recognised. Without it, folds that test no utterance twice must together test all of them.
 """
@@ -20,7 +21,9 @@ import pandas as pd
 
 from ser.errors import ConfigError, UnusableError
 from ser.files import read_text, unreadable
+from ser.metadata.column_names import choose, plain
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
+from ser.metadata.words_in_cells import part_of
 from ser.workspace import writing
 
 UNUSED = "unused"
@@ -52,17 +55,19 @@ def save_folds(path: Path, frame: pd.DataFrame, folds: list[Fold]) -> None:
     """Write folds over the rows of a frame, so that `read_folds` gives the same again.
 
     Raises:
-        ConfigError: there is a file already, and it is not one of folds.
+        ConfigError: there is a file already, and it is not one that this function wrote.
     """
     if os.path.lexists(path):
         try:
-            _read(path)
+            own = {*FIELDS, COUNT} <= set(_read(path)[0])
         except ConfigError:
+            own = False
+        if not own:
             raise ConfigError(
-                f"{path} is there already, and is not a file of folds",
-                expected="no file, or one of folds, which is written again",
+                f"{path} is there already, and is not a file of folds that ser wrote",
+                expected="no file, or one of folds with a column folds, which is written again",
                 action="Choose another name, or move that file away.",
-            ) from None
+            )
     write_folds(path, _lines(frame, folds), {f.name: (f.validation_by, f.carved) for f in folds})
 
 
@@ -93,6 +98,7 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
     sources: dict[str, tuple[str, bool]] = {}
     for number, line in enumerate(lines, start=2):
         fold, part = line["fold"], line["part"]
+        part = part_of(part) or part
         if part not in (*PARTS, UNUSED):
             raise ConfigError(
                 f"{path}, line {number}: unknown part {part!r}", expected=f"{', '.join(PARTS)} or {UNUSED}"
@@ -178,6 +184,14 @@ def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) ->
     return [leave_out(name, of_row == name) for name in sorted(set(of_row), key=lambda f: (len(f), f))]
 
 
+def _names(keys: list[str]) -> dict[str, str]:
+    """The columns of `FIELDS` by the names that the file has for them, which may be those of a table of utterances."""
+    columns, known = choose(keys)[0], {plain(key): key for key in reversed(keys)}
+    found = {"utterance_id": columns.get("utterance_id"), "fold": known.get("fold")}
+    found["part"] = known.get("part", columns.get("split"))
+    return {key: name for name, key in found.items() if key is not None}
+
+
 def _read(path: Path) -> list[dict[str, str]]:
     try:
         lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
@@ -192,6 +206,8 @@ def _read(path: Path) -> list[dict[str, str]]:
                 expected="as many fields as the header has",
                 found="more" if None in line else "fewer: the file may be cut short",
             )
+    names = _names(list(lines[0])) if lines else {}
+    lines = [{names.get(key, key): cell for key, cell in line.items()} for line in lines]
     if not lines or not {"fold", "utterance_id"} <= set(lines[0]):
         raise UnusableError(
             f"{path} has no folds",

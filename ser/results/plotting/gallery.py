@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser.errors import ConfigError
+from ser.files import require_folder, require_new
 from ser.registry import has, load, names, resolve, summary, unknown
 from ser.results.blocks import Picture, printable
 from ser.results.plotting.style import FORMATS, save
@@ -47,6 +48,7 @@ def plot_into(
     kinds: Sequence[str] | None = None,
     formats: Sequence[str] | None = None,
     output: Path | None = None,
+    overwrite: bool = False,
     metric: str = "UA",
     title: bool = True,
 ) -> Iterator[Path]:
@@ -55,12 +57,15 @@ def plot_into(
     Args:
         kinds: names of `ser.results.plotting.pictures`, own files, or `all`: those that fit; None: the first that fits.
         formats: of `png`, `svg`, `pdf`.
-        output: a folder, or a file where there is one picture in one format; None: beside the result.
+        output: a folder, or a file where there is one picture in one format; None: beside the result, in place of earlier
+            pictures.
+        overwrite: files in `output` may be there, and are written over.
         metric: for the kinds that show one.
         title: put experiment, dataset, n and the meaning of intervals above the picture.
 
     Raises:
-        ConfigError: an unknown kind or format, a kind that does not fit, or several pictures for one file.
+        ConfigError: an unknown kind or format, a kind that does not fit, several pictures for one file, or a file that is
+            there; nothing is drawn then.
     """
     asked = wanted(result, kinds)
     file = output if output is not None and not output.is_dir() and output.suffix else None
@@ -73,14 +78,20 @@ def plot_into(
         raise ConfigError(
             f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found
         )
-    for kind in asked:
+    folder, stem = output or result.path.parent, result.path.name.removesuffix(".json")
+    places = {kind: [file or folder / f"{stem}.{kind}.{ending}" for ending in endings] for kind in asked}
+    if output is not None:
+        if file is None:
+            require_folder(output, made=True)
+        for path in (path for paths in places.values() for path in paths):
+            require_new(path, overwrite)
+    for kind, paths in places.items():
         figure = draw(result, kind, metric).figure
         if not title:
             figure.suptitle("")
-        for ending in endings:
-            beside = (output or result.path.parent) / f"{result.path.name.removesuffix('.json')}.{kind}.{ending}"
-            save(figure, file or beside)
-            yield file or beside
+        for path in paths:
+            save(figure, path)
+            yield path
 
 
 def write_beside(result: StoredResult) -> None:

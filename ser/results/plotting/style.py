@@ -52,15 +52,24 @@ class Figure(MatplotlibFigure):
         return content.getvalue()
 
 
+def require_format(path: Path) -> None:
+    """Refuse a file for a picture whose ending is not that of a known format.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"cannot plot into {path}", expected=f"a file ending in {', '.join(FORMATS)}")
+
+
 def save(figure: MatplotlibFigure, path: Path) -> None:
     """Write a figure whole; the same figure gives the same bytes on every day.
 
     Raises:
-        ConfigError: the file's ending is not that of a known format.
+        ConfigError: as of `require_format`.
     """
+    require_format(path)
     ending = path.suffix.lower()
-    if ending not in FORMATS:
-        raise ConfigError(f"cannot plot into {path}", expected=f"a file ending in {', '.join(FORMATS)}")
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with (
         mpl.rc_context({"svg.hashsalt": "ser", "svg.fonttype": "none", "pdf.fonttype": 42}),

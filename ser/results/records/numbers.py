@@ -1,6 +1,6 @@
 """Numbers of records: metrics described over runs, of classes, groups and folds, and differences between systems."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
@@ -220,6 +220,21 @@ def matrix_of(numbers: HasDetails) -> Confusion:
 def classes_of(numbers: HasDetails) -> list[str]:
     """The classes, or the dimensions or labels, in order."""
     return list(numbers.outputs) if numbers.outputs else list(matrix_of(numbers).labels)
+
+
+class HasSupport(Protocol):
+    """The scores of a class, with its number of utterances."""
+
+    @property
+    def support(self) -> float: ...
+
+
+def chance(per_class: Mapping[str, HasSupport]) -> float:
+    """The UA of a system that always answers one class of the test part: 1 by the number of these, over which UA is the mean.
+
+    No system that does not look at the utterances has a higher one to expect, whatever it answers.
+    """
+    return 1 / sum(scores.support > 0 for scores in per_class.values())
 
 
 class GroupGap(Scored, kw_only=True, forbid_unknown_fields=False):

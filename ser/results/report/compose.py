@@ -10,6 +10,7 @@ from msgspec import convert
 import ser
 from ser.audit.record import AuditRecord
 from ser.errors import ConfigError, SerError
+from ser.files import require_new
 from ser.jsonfile import plain
 from ser.registry import load, names
 from ser.results.blocks import Block, Report, Section, Table, Text
@@ -30,34 +31,47 @@ from ser.results.studies import StudyRecord
 FORMATS = "ser.results.report.formats"
 
 
-def write_report(results: Sequence[str], folder: Path, form: str | None = None, output: Path | None = None) -> Path:
+def write_report(
+    results: Sequence[str],
+    folder: Path,
+    form: str | None = None,
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Write a report of one result, or of several beside each other.
 
     Args:
         results: as `find_summary` takes them.
         folder: of the results.
         form: a plugin of `ser.results.report.formats`; None takes it from the ending of `output`, or `html`.
-        output: the file; None: beside the first result.
+        output: the file; None: beside the first result, in place of an earlier report.
+        overwrite: `output` may be there, and is written over.
 
     Returns:
         The file.
 
     Raises:
-        ConfigError: an unknown result, format or ending; or the format needs a package that is not installed.
+        ConfigError: an unknown result, format or ending; a file that is there; or the format needs a package that is not
+            installed.
     """
-    return report_of([StoredResult.find(name, folder) for name in results], form, output)
+    return report_of([StoredResult.find(name, folder) for name in results], form, output, overwrite=overwrite)
 
 
-def report_of(results: Sequence[StoredResult], form: str | None = None, output: Path | None = None) -> Path:
+def report_of(
+    results: Sequence[StoredResult], form: str | None = None, output: Path | None = None, *, overwrite: bool = False
+) -> Path:
     """Write a report of results that have been read; arguments, result and errors as of `write_report`."""
     form = form or (_by_ending(output) if output else "html")
     plugin = load(FORMATS, form)
-    if output is None:
+    if output is not None and output.suffix == ".json":
+        raise ConfigError(f"--output {output} looks like a record", expected=f"a file ending in {plugin.ENDING}")
+    if output is not None:
+        require_new(output, overwrite)
+    else:
         first = results[0].path
         more = f"-and-{len(results) - 1}-more" if len(results) > 1 else ""
         output = first.with_name(first.name.removesuffix(".json") + f"{more}.report{plugin.ENDING}")
-    if output.suffix == ".json":
-        raise ConfigError(f"--output {output} looks like a record", expected=f"a file ending in {plugin.ENDING}")
     plugin.write(compose(results), output)
     return output
 

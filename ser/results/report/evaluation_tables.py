@@ -21,7 +21,7 @@ from ser.results.cells import (
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
 from ser.results.records.evaluated_output import EvaluatedOutput
 from ser.results.records.evaluation import AnyEvaluation, Evaluation, SuiteCheck
-from ser.results.records.numbers import Comparison
+from ser.results.records.numbers import Comparison, chance
 from ser.results.report.background import FactRows, code_of, flat
 from ser.results.stored_result import StoredResult
 
@@ -80,8 +80,10 @@ def paired(record: AnyEvaluation) -> list[Block]:
 
 
 def by_chance(record: AnyEvaluation) -> float | None:
-    """The main metric of a guess: UA 1/K, CCC 0; None of others."""
-    return {"UA": 1 / len(record.data.classes), "CCC": 0.0}.get(record.scores.names[0])
+    """The main metric of a guess: UA as `numbers.chance` says, CCC 0; None of others."""
+    if isinstance(record, Evaluation):
+        return chance(record.per_class)
+    return 0.0 if record.scores.names[0] == "CCC" else None
 
 
 def _knows_nothing(record: AnyEvaluation) -> list[Block]:

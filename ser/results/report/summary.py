@@ -90,7 +90,7 @@ def headline(result: StoredResult) -> Text:
     within = f" (95 % {'; '.join(intervals)})" if intervals else ""
     of = f"{many(ua.n, 'run')} of {many(len({r.fold for r in result.runs}), 'fold')}"
     at = f" with {result.amount} of the target's training data" if result.amount else ""
-    chance = f" Chance is {number(1 / len(result.classes))}." if name == "UA" else ""
+    chance = f" Chance is {number(result.chance)}." if name == "UA" else ""
     who = "system" if is_system(record) else "head"
     return Text(
         f"{name} {number(ua.mean)}{within} on {dataset_of(record)}{at}: {result.outputs_in_words}, {who} "

@@ -179,10 +179,22 @@ def test_a_file_that_is_not_one_of_folds_is_left_as_it_is(tmp_path: Path) -> Non
     file = tmp_path / "f.csv"
     save_folds(file, frame, folds)
     save_folds(file, frame, folds)  # its own is written again
-    file.write_text("utterance_id,emotion\na,joy\n")
-    with pytest.raises(ConfigError, match=r"f.csv is there already, and is not a file of folds"):
-        save_folds(file, frame, folds)
-    assert file.read_text() == "utterance_id,emotion\na,joy\n"
+    for text in ("utterance_id,emotion\na,joy\n", "id,fold\na,1\n"):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=r"f.csv is there already, and is not a file of folds"):
+            save_folds(file, frame, folds)
+        assert file.read_text() == text
+
+
+@pytest.mark.parametrize(("utterance", "part", "words"), [("id", "split", "dev"), ("Utt-ID", "Part", "Validation")])
+def test_columns_have_the_names_that_tables_of_utterances_have(
+    tmp_path: Path, utterance: str, part: str, words: str
+) -> None:
+    _, frame, _ = corpus(speakers=1, each=3)
+    lines = [f"{utterance},Fold,{part}", "00-0,1,Training", f"00-1,1,{words}", "00-2,1,test"]
+    (tmp_path / "f.csv").write_text("\n".join(lines))
+    (fold,) = read_folds(tmp_path / "f.csv", frame)
+    assert [rows.tolist() for rows in (fold.train, fold.validation, fold.test)] == [[0], [1], [2]]
 
 
 def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) -> None:
@@ -204,8 +216,8 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
         ("utterance,fold\na,1\n", "expected a CSV with columns fold and utterance_id"),
         ("", "has no folds"),
         (
-            "utterance_id,fold,part\n00-0,1,dev\n",
-            "line 2: unknown part 'dev'; expected train, validation, test or unused",
+            "utterance_id,fold,part\n00-0,1,devl\n",
+            "line 2: unknown part 'devl'; expected train, validation, test or unused",
         ),
         ("utterance_id,fold,part\n00-0,1,test\n00-0,1,train\n", "line 3: 00-0 is in two parts of fold 1"),
         ("utterance_id,fold,part\n00-0,1,test\n00-1,1,train\n", "fold 1 has no part for 2 utterances, 00-2 first"),

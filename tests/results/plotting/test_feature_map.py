@@ -126,6 +126,13 @@ def test_the_command_writes_it_beside_the_store(space: Any) -> None:
     words = ["store", "plot", "--dataset", "a", "--store", "flat", "--method", "pca", "--workspace", str(space.root)]
     assert main(words) == 0
     assert (space.features("a") / "flat.emotion.pca.png").read_bytes().startswith(b"\x89PNG")
+    own = space.root / "mine.png"
+    own.write_text("mine")
+    assert main([*words, "--output", str(own)]) == 2
+    assert own.read_text() == "mine"
+    assert main([*words, "--output", str(own), "--overwrite"]) == 0
+    assert own.read_bytes().startswith(b"\x89PNG")
+    assert main([*words, "--output", str(space.root / "mine.txt")]) == 2
     words[words.index("a")] = "a,b"
     assert main([*words, "--by", "corpus,speaker"]) == 0
     assert (space.features("a") / "flat.with-b.corpus-speaker.pca.png").is_file()

@@ -226,6 +226,24 @@ def test_all_kinds_in_all_formats(source: Result, tmp_path: Path) -> None:
     assert b"/FontFile2" in (tmp_path / "figures" / "emodb-mlp.classes.pdf").read_bytes()  # TrueType, embedded
 
 
+def test_a_file_that_is_there_is_replaced_only_where_that_is_said(source: Result, tmp_path: Path) -> None:
+    own, folder = tmp_path / "mine.png", tmp_path / "figures"
+    folder.mkdir()
+    beside = folder / "emodb-mlp.confusion.png"
+    for file, output in ((own, own), (beside, folder)):
+        file.write_text("mine")
+        asked = [source.path, "--kind", "classes,confusion" if output == folder else "confusion", "--output", output]
+        refused = _plot(*asked)
+        assert str(refused.exception) == f"{file} is there already. Name another file, or write over it: --overwrite."
+        assert file.read_text() == "mine"
+        assert not (folder / "emodb-mlp.classes.png").exists()  # none was drawn
+        assert _plot(*asked, "--overwrite").exit_code == 0
+        assert file.read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "text").write_text("mine")
+    refused = _plot(source.path, "--output", tmp_path / "text")
+    assert "text is not a folder; found a file" in str(refused.exception)
+
+
 def test_without_a_title(source: Result, tmp_path: Path) -> None:
     assert _plot(source.path, "--no-title", "--format", "svg", "--output", tmp_path).exit_code == 0
     assert source.record.experiment not in (tmp_path / "emodb-mlp.confusion.svg").read_text()

@@ -27,6 +27,8 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.registry import load, names
+from ser.results.metrics.classification import scores
+from ser.results.plotting.gallery import draw
 from ser.results.records.find import PNG, beside, picture_beside
 from ser.results.records.kinds import model_of, read_record
 from ser.results.records.names import METRICS
@@ -301,8 +303,37 @@ def test_every_format(folder: Path, tmp_path: Path, form: str, request: pytest.F
     assert path.stat().st_size > 1000
     if form in ("csv", "latex"):
         again = path.read_bytes()
-        assert _report("one", "--workspace", workspace, "--output", path).exit_code == 0  # by its ending
+        refused = _report("one", "--workspace", workspace, "--output", path)  # by its ending
+        assert str(refused.exception) == f"{path} is there already. Name another file, or write over it: --overwrite."
+        path.write_text("mine")
+        assert _report("one", "--workspace", workspace, "--output", path, "--overwrite").exit_code == 0
         assert path.read_bytes() == again
+        path.write_text("older")
+        assert _report("one", "--workspace", workspace, "--format", form).exit_code == 0  # its own name
+        assert path.read_bytes() == again
+
+
+def test_chance_is_of_the_classes_that_the_test_part_has(
+    tmp_path: Path,
+    write_experiment: Write,
+    simulate: Callable[..., pd.DataFrame],
+    simulate_fewshot: Callable[..., pd.DataFrame],
+) -> None:
+    frame = simulate()
+    lacking = frame.assign(true=frame["true"].replace("sadness", "anger"))
+    said = {}
+    for name, part in (("all", frame), ("lacking", lacking)):
+        path, summary = write_experiment(tmp_path, name, frame=part)
+        said[name] = " ".join(text_of(summary, path).split())
+        truth = part[(part["split"] == "test") & (part["run"] == 0)]["true"].to_list()
+        always = scores(truth, ["anger"] * len(truth), [c[2:] for c in part if c.startswith("p_")])["UA"]
+        assert f"Chance is {always:.3f}." in said[name]
+    assert "Chance is 0.333." in said["lacking"]
+    few = simulate_fewshot()
+    path, summary = write_experiment(tmp_path, "few", frame=few.assign(true=few["true"].replace("sadness", "anger")))
+    result = Result(path, read_record(path))
+    labels = [str(line.get_label()) for line in draw(result, "fewshot").figure.axes[0].lines]
+    assert "chance, 0.333" in labels
 
 
 @pytest.mark.parametrize("form", names(FORMATS))

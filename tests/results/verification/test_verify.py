@@ -249,12 +249,15 @@ def test_a_long_seed_is_compared_to_the_last_digit() -> None:
     assert fine.differences == []
 
 
-def test_the_command(path: Path) -> None:
+def test_the_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = ["--workspace", str(path.parent.parent)]
     done = CliRunner().invoke(cli, ["results", "verify", "emodb", *space])
     assert (done.exit_code, "as recorded" in done.output) == (0, True)
-    assert main(["results", "verify", *space]) == 2
+    capsys.readouterr()
     assert main(["results", "verify", "emodb", "--all", *space]) == 2
+    assert "--all takes all results; leave it out, or emodb" in capsys.readouterr().err
+    assert main(["results", "verify", *space]) == 2
+    assert "nothing to verify; name results, or give --all" in capsys.readouterr().err
     assert main(["results", "verify", "emodb", "--jobs", "2", *space]) == 2
     content = changed(json.loads(path.read_text()), ["pooled", "UA", "mean"], 1e-4)
     path.write_text(json.dumps(content))

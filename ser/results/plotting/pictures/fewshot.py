@@ -73,8 +73,8 @@ def words(result: StoredResult, metric: str) -> str:
 
 
 def chance_of(result: StoredResult) -> float:
-    """The UA of guessing, by the number of classes."""
-    return 1 / len(result.classes if result.is_summary else fact_of(result.record, "classes"))
+    """The UA of a guess; of a study by the classes that the target has."""
+    return result.chance if result.is_summary else 1 / sum(n > 0 for n in fact_of(result.record, "classes").values())
 
 
 def zero_shot(result: StoredResult) -> Metrics | None:

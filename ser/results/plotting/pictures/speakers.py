@@ -31,9 +31,8 @@ def draw(result: StoredResult, metric: str) -> Figure:
     colours = {g: BARS[k % len(BARS)] for k, g in enumerate(known)}
     series = Series("", [bar[s] for s in shown], [colours.get(genders.get(s, ""), OTHER) for s in shown])
     mean = result.numbers.pooled.of(metric).mean
-    chance = 1 / len(result.classes)
     lines = [(mean, "--", f"all together, {mean:.3f}")] + (
-        [(chance, ":", f"chance, {chance:.3f}")] if metric == "UA" else []
+        [(result.chance, ":", f"chance, {result.chance:.3f}")] if metric == "UA" else []
     )
     key = [(colours[g], g) for g in known]
     figure = bars(
