@@ -28,6 +28,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ser import registry
+from ser.accelerator import pick_device
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions, at_revision, refuse_other_paths
 from ser.extract.views.view import AudioView
@@ -227,12 +228,14 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
         modality: `audio` or `text`, which it must be of.
 
     Raises:
-        ConfigError: unknown, of the other modality, or a level it does not have.
+        ConfigError: unknown, of the other modality, a level it does not have, or a device that is not here.
         EncoderError: its package or its weights are missing.
     """
     name, options = at_revision(name, options)
     plugin = find(name, modality)
     refuse_other_modality(name, modality, plugin)
+    if options.device not in ("auto", "cpu"):
+        pick_device(options.device)  # also where the encoder makes no use of it: the name may be a slip
     if options.level is not None and options.level not in plugin.LEVELS:
         raise ConfigError(f"{name} has no {options.level} level", expected=" or ".join(plugin.LEVELS))
     encoder = plugin.load(name, options)

@@ -125,7 +125,7 @@ def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) 
         allowed: option name -> what it may be besides its default.
 
     Raises:
-        ConfigError: an option is something else.
+        ConfigError: an option is something else; its `option` is set where the encoder has none such at all.
     """
     default = EncoderOptions()
     for key in ("layers", "pooling", "dtype", "window"):
@@ -134,7 +134,11 @@ def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) 
         if value not in values:
             known = ", ".join(str(v) for v in values if v is not None)
             given = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ConfigError(f"{name}: --{key} {given}", expected=known or f"no --{key}: it has none")
+            raise ConfigError(
+                f"{name}: --{key} {given}",
+                expected=known or f"no --{key}: it has none",
+                option="" if allowed.get(key) else key,
+            )
 
 
 def torch_dtype(name: str) -> Any:

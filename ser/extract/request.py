@@ -1,10 +1,12 @@
 """The options of `ser extract`, and the encoders that they mean for a dataset."""
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError, EncoderError
@@ -122,21 +124,28 @@ def extract_dataset(
         cache: encoders that are loaded; filled.
 
     Raises:
-        ConfigError: an unknown encoder; nothing is extracted then.
+        ConfigError: an unknown encoder, or an option that means nothing to any of them; nothing is extracted then.
         EncoderError: an encoder that cannot be loaded; after the others are done.
     """
     table, source, wanted, views = checked(asked, say)
     request = asked.request
     encoders: list[Encoder] = []
     unloaded: EncoderError | None = None
+    unused: defaultdict[str, list[ConfigError]] = defaultdict(list)
     for modality, name in wanted:
         try:
-            encoder = _loaded(name, modality, request, cache, say)
+            encoder = _loaded(name, modality, request, cache, say, unused if len(wanted) > 1 else None)
             encoders.append(_of_source(encoder, source, asked) if modality == "text" else encoder)
         except EncoderError as error:  # the others are extracted first
             unloaded = unloaded or error
     if unloaded is not None and not encoders:
         raise unloaded
+    for option, refused in unused.items():
+        given = [getattr(request.options(_plugin(name, modality)), option) for modality, name in wanted]
+        if len(refused) == sum(value != getattr(EncoderOptions, option) for value in given):
+            raise refused[0]
+        for one in refused:
+            say(f"{one.problem} is left out, as it has none")
     viewed = [ViewedEncoder(encoder, view) for encoder in encoders if encoder.modality == "audio" for view in views]
     yield from extract(
         table,
@@ -216,9 +225,23 @@ def _loaded(
     request: ExtractionRequest,
     cache: dict[tuple[str, str], Encoder],
     say: Callable[[str], None],
+    unused: dict[str, list[ConfigError]] | None,
 ) -> Encoder:
-    """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each."""
-    encoder = cache.get((modality, name)) or load(name, modality, request.options(_plugin(name, modality), say))
+    """An encoder, loaded once for all corpora; one that is made from the corpus is loaded for each.
+
+    Args:
+        unused: gets the errors of options that it has not, by option, which it is loaded without; None: it is the only one.
+    """
+    encoder, options = cache.get((modality, name)), request.options(_plugin(name, modality), say)
+    while encoder is None:
+        try:
+            encoder = load(name, modality, options)
+        except ConfigError as error:
+            default: Any = getattr(EncoderOptions, error.option, None)
+            if unused is None or getattr(options, error.option, default) == default:
+                raise
+            unused[error.option].append(error)
+            options = replace(options, **{error.option: default})
     if request.store_dtype != "float32" and (encoder.level != "frame" or encoder.vocabulary):
         raise ConfigError(f"--store-dtype {request.store_dtype} is for frames of numbers", expected="--level frame")
     encoder.store_dtype = request.store_dtype

@@ -9,6 +9,7 @@ import pandas as pd
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ser.accelerator import pick_device
 from ser.audio import reading
 from ser.errors import AudioError, ConfigError, SerError, TrainingError
 from ser.extract.encoder import Encoder
@@ -67,6 +68,7 @@ class Judge:
         encoders: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        pick_device(device)
         self.files, self.temperatures = heads_and_temperatures(_heads_of(model))
         first, moved = self.files[0], encoders or {}
         if moved:

@@ -202,6 +202,12 @@ def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path
     assert ser("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path)) == 0
     frame = pd.read_csv(tmp_path / "mine.pooled.csv")
     assert frame.to_dict("list") == {"utterance_id": ["a", "b"], "f0": [0.0, 1.0], "f1": [0.5, 0.5]}
+    again = ("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path))
+    (tmp_path / "mine.pooled.csv").write_text("mine")
+    assert ser(*again) == 2
+    assert (tmp_path / "mine.pooled.csv").read_text() == "mine"
+    assert ser(*again, "--overwrite") == 0
+    assert len(pd.read_csv(tmp_path / "mine.pooled.csv")) == 2
 
 
 def test_a_head_trained_on_rounded_features_finds_its_encoder() -> None:
@@ -240,6 +246,30 @@ def test_all_layers_of_a_speech_encoder_are_kept_of_an_utterance(
     with FeatureStore(tmp_path / "work" / "features" / "mine" / f"{name}.h5") as store:
         assert store.shape == shape
         assert store.facts.identity["layers"] == {4: [0, 1, 2, 3], 2: [1, 2]}.get(shape[0], [3])
+
+
+@pytest.mark.parametrize("encoder", ["logmel", "mfcc", "egemaps"])
+def test_a_device_that_is_not_here_is_refused_whoever_uses_it(
+    ser: Ser, table: None, capsys: pytest.CaptureFixture[str], encoder: str
+) -> None:
+    assert ser("extract", "--dataset", "mine", "--audio", encoder, "--device", "cuda:63") == 2
+    assert "--device cuda:63: there is no such device here" in capsys.readouterr().err
+
+
+def test_an_option_of_one_encoder_is_left_out_for_those_that_have_none(
+    ser: Ser, table: None, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--window exact` with a Whisper beside log-mel bands; where none has windows it is refused."""
+    from ser.extract.encoders import whisper
+
+    folder = whisper.example(tmp_path / "tiny-whisper")
+    words = ("extract", "--dataset", "mine", "--window", "exact")
+    assert ser(*words, "--audio", f"logmel,{folder}") == 0
+    assert "logmel: --window exact is left out, as it has none" in capsys.readouterr().err
+    assert {path.name for path in store.parent.glob("*.h5")} == {"logmel.h5", "tiny-whisper.exact.layers-all.h5"}
+    assert ser(*words, "--audio", "logmel,mfcc") == 2
+    assert "logmel: --window exact; expected published" in capsys.readouterr().err
+    assert not (store.parent / "mfcc.h5").exists()
 
 
 def test_a_head_on_statistics_of_one_stored_layer_finds_its_encoder(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ class _Undrawn(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if args and (name in self.DRAWS or (name == "mul" and isinstance(args[1], float))):
+        if args and (name in self.DRAWS or (name == "mul" and isinstance(args[-1], float))):
             return args[0]
         return (torch.empty if func in (torch.rand, torch.randn) else func)(*args, **(kwargs or {}))
 

@@ -17,6 +17,7 @@ from ser.train.heads._base import (
     HEADS,
     KINDS,
     Takes,
+    _Undrawn,
     build_head,
     is_stackable,
     options_of,
@@ -140,6 +141,14 @@ def test_the_size_of_a_head_is_known_without_it(name: str, kind: str, data: Call
     with pytest.raises(ConfigError, match="the head is larger"):
         parameter_count(name, inputs, 4, small(name), sum(p.numel() for p in head.parameters()) - 1)
     assert all(p.device.type == "cpu" for p in build_head(name, inputs, 4, small(name), 0).parameters())
+
+
+@pytest.mark.parametrize(
+    "scaled", [lambda w: torch.mul(w, 0.5), lambda w: torch.mul(w, other=0.5), lambda w: 0.5 * w, lambda w: w * w]
+)
+def test_weights_without_memory_may_be_scaled_in_any_way(scaled: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    with torch.device("meta"), _Undrawn():
+        assert scaled(torch.randn(2, 3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(("name", "kind"), dict(reversed(TAKEN)).items())
