@@ -3,9 +3,9 @@
     python benchmarks/seed_scripts.py in-domain|finetune|dann|fewshot FOLDER RUNS EPOCHS
 
 `FOLDER` has pickles as the scripts take them, `source_train.pkl` and so on: a list of one dictionary for each utterance, with
-`text`, `audio` and `label`. A `Dataset` and a `DataLoader` over them, batches of 16, the model of `usual_loop.py`, AdamW with
-its defaults, clipping, `.item()` at every step, validation every epoch with a copy of the best weights; runs one after another;
-torch's own number of threads.
+`text`, `audio` and `label`; `whole_train.pkl` and `whole_val.pkl` are the whole source for tasks that do not test it. A
+`Dataset` and a `DataLoader` over them, batches of 16, the model of `usual_loop.py`, AdamW with its defaults, clipping, `.item()`
+at every step, validation every epoch with a copy of the best weights; runs one after another; torch's own number of threads.
 
 What the description leaves open is done as such scripts do it: fine-tuning goes on from the source model of the same run;
 few-shot learning trains a source model for every percentage and run; DANN (weight 0.1) takes a batch of the target for each of
@@ -128,12 +128,12 @@ def run(task: str, folder: Path, seed: int, epochs: int) -> list[float]:
     first = data["source_train"][0]
     torch.manual_seed(seed)
 
-    def source_model(target: Any = None) -> nn.Module:
+    def source_model(target: Any = None, of: str = "whole") -> nn.Module:
         net = CrossAttention([len(first[0]), len(first[1])], 4)
-        return fit(net, data["source_train"], data["source_val"], epochs, 1e-4, target)
+        return fit(net, data[f"{of}_train"], data[f"{of}_val"], epochs, 1e-4, target)
 
     if task == "in-domain":
-        return [uar(source_model(), data["source_test"])]
+        return [uar(source_model(of="source"), data["source_test"])]
     if task == "dann":
         return [uar(source_model(data["target_train"]), data["target_test"])]
     found, train = [], data["target_train"]

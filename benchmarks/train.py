@@ -16,9 +16,9 @@ one epoch takes.
 
 `--table` is what must be shown, in at most 20 minutes of a quiet machine: the cases on few epochs, and whole commands beside
 the scripts of seed 1 (`seed_scripts.py`): in-domain training, fine-tuning, DANN, and few-shot learning at 10, 20, 50 and 100 %,
-on `--scale` of the sizes of IEMOCAP and CREMA-D. `ser finetune` also trains on the target alone, `ser adapt` on the source
-alone and with the target's labels, which the scripts do not: these trainings are in its time. The scripts of few-shot learning
-train a source model for each percentage, `ser` one. `of equal work` is the ratio of processor seconds for each utterance that a
+on `--scale` of the sizes of IEMOCAP and CREMA-D. Both train source models on the same utterances. `ser finetune` also trains on
+the target alone, `ser adapt` on the source alone and with the target's labels, which the scripts do not: these trainings are in
+its time. The scripts of few-shot learning train a source model for each percentage, `ser` one. `of equal work` is the ratio of processor seconds for each utterance that a
 head was trained on, an epoch of a run (`trained_on`). Processor seconds stand beside those of the clock.
 
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
@@ -105,6 +105,7 @@ def main() -> None:
         compare(name, CASES[name]._replace(**given), arguments.rounds, arguments.precision)
 
 
+PARTS = {"train": "train", "validation": "val", "test": "test"}  # of a dataset, as `ser` and as the scripts name them
 # Of `--table`: epochs, and the part of the utterances that a full epoch has.
 SHORT = {
     "cross_attention": (1, 1.0),
@@ -144,13 +145,22 @@ def table(cases: list[str], tasks: list[str], scale: float, rounds: int, runs: i
         space = Path(folder)
         for dataset, size in (("source", 2755), ("target", 3920)):
             make(CASES["cross_attention"]._replace(utterances=max(64, int(size * scale))), space, dataset)
-            pickles(space, dataset)
-        print(f"\n{int(2755 * scale)} and {int(3920 * scale)} training utterances, {runs} runs of {epochs} epochs\n")
+            parts = {name: np.load(space / f"{part}.npy") for part, name in PARTS.items()}
+            pickles(space, dataset, parts)
+            if dataset == "source":
+                whole = dict(zip(("train", "val"), whole_source(space), strict=True))
+                pickles(space, "whole", whole)
+                sizes = [len(parts["train"]), len(whole["train"])]
+        sizes.append(len(parts["train"]))
+        print(
+            f"\nTraining utterances: in-domain {sizes[0]}; else {sizes[1]} of the source and {sizes[2]} of the target."
+        )
+        print(f"{runs} runs of {epochs} epochs\n")
         print(
             "| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less | of equal work |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        sums = [0.0, 0.0]
+        scripts: dict[str, list[float]] = {}
         for task in tasks:
             script = [sys.executable, str(HERE / "seed_scripts.py"), task, str(space), str(runs), str(epochs)]
             taken: list[tuple[tuple[float, float], tuple[float, float]]] = []
@@ -160,27 +170,44 @@ def table(cases: list[str], tasks: list[str], scale: float, rounds: int, runs: i
                 taken.append((found[0], found[1]))
             cells = []
             for part in (0, 1):
-                sums[part] += statistics.median(t[0][part] for t in taken)
+                scripts.setdefault(task, []).append(statistics.median(t[0][part] for t in taken))
                 a, b = (statistics.median(t[way][part] for t in taken) for way in (0, 1))
                 cells += [f"{a:.1f}", f"{b:.1f}", f"{statistics.median(t[0][part] / t[1][part] for t in taken):.2f}"]
-            script_rows, rows = trained_on(task, int(2755 * scale), int(3920 * scale))
+            script_rows, rows = trained_on(task, *sizes)
             print(f"| {task} | {' | '.join(cells)} | {float(cells[-1]) * rows / script_rows:.2f} |", flush=True)
         # As a study goes: what one command has recorded, the next one finds.
-        parts = [transferred(space, task, runs, epochs, keep=True) for task in tasks]
-        own = [sum(part[k] for part in parts) for k in (0, 1)]
-        cells = [f"{a:.1f} | {b:.1f} | {a / b:.2f}" for a, b in zip(sums, own, strict=True)]
-        print(f"| all, one after another in one workspace | {' | '.join(cells)} | |", flush=True)
+        own = {task: transferred(space, task, runs, epochs, keep=True) for task in tasks}
+        for names in (*([task] for task in tasks[1:]), tasks):
+            pairs = [(sum(scripts[name][k] for name in names), sum(own[name][k] for name in names)) for k in (0, 1)]
+            cells = [f"{a:.1f} | {b:.1f} | {a / b:.2f}" for a, b in pairs]
+            which = f"{names[0]}, after those above" if len(names) == 1 else "all, one after another"
+            print(f"| {which} in one workspace | {' | '.join(cells)} | |", flush=True)
 
 
-def trained_on(task: str, source: int, target: int) -> tuple[int, float]:
+def whole_source(space: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of the source that `ser` trains and validates a source model on: all of them, as none of it is tested."""
+    from ser.metadata.folds.fold import FoldOptions
+    from ser.metadata.folds.protocols import train_and_validation
+    from ser.metadata.table import read_table
+    from ser.workspace import Workspace
+
+    frame = read_table(Workspace(space).table("source")).frame
+    return train_and_validation(frame, np.load(space / "labels.npy"), FoldOptions())
+
+
+def trained_on(task: str, own: int, source: int, target: int) -> tuple[int, float]:
     """The utterances that heads are trained on in an epoch of one run, by the script and by `ser`; DANN takes a batch of each.
 
-    >>> trained_on("finetune", 1, 10)
+    >>> trained_on("finetune", 0, 1, 10)
     (11, 21)
+
+    Args:
+        own: of the source where it is tested too.
+        source, target: of those that are not, and are.
     """
     shots = sum(target * share // 100 for share in (10, 20, 50, 100))
     return {
-        "in-domain": (source, source),
+        "in-domain": (own, own),
         "finetune": (source + target, source + 2 * target),  # source only, tuned; target only
         "dann": (2 * source, 3 * source + target),  # source only, adapted, target only
         "fewshot": (4 * source + shots, source + shots),
@@ -206,11 +233,10 @@ def measured(command: list[str]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def pickles(folder: Path, dataset: str) -> None:
-    """The arrays of a dataset as the scripts of seed 1 have them."""
+def pickles(folder: Path, dataset: str, parts: dict[str, np.ndarray]) -> None:
+    """The arrays of the dataset that was made last as the scripts of seed 1 have them: a file for each part of its rows."""
     text, audio, labels = (np.load(folder / f"{name}.npy") for name in ("values_0", "values_1", "labels"))
-    for part, name in (("train", "train"), ("validation", "val"), ("test", "test")):
-        rows = np.load(folder / f"{part}.npy")
+    for name, rows in parts.items():
         items = [{"text": text[k], "audio": audio[k], "label": int(labels[k])} for k in rows]
         (folder / f"{dataset}_{name}.pkl").write_bytes(pickle.dumps(items))
 
