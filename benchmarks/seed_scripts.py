@@ -5,7 +5,8 @@
 `FOLDER` has pickles as the scripts take them, `source_train.pkl` and so on: a list of one dictionary for each utterance, with
 `text`, `audio` and `label`; `whole_train.pkl` and `whole_val.pkl` are the whole source for tasks that do not test it. A
 `Dataset` and a `DataLoader` over them, batches of 16, the model of `usual_loop.py`, AdamW with its defaults, clipping,
-`.item()` at every step, validation every epoch with a copy of the best weights; runs one after another; torch's own number of threads.
+`.item()` at every step, validation every epoch with a copy of the best weights; runs one after another; torch's own number of
+threads.
 
 What the description leaves open is done as such scripts do it: fine-tuning goes on from the source model of the same run;
 few-shot learning trains a source model for every percentage and run; DANN (weight 0.1) takes a batch of the target for each of

@@ -19,8 +19,8 @@ the scripts of seed 1 (`seed_scripts.py`): in-domain training, fine-tuning, DANN
 on `--scale` of the sizes of IEMOCAP and CREMA-D. Both train source models on the same utterances. `ser finetune` also trains on
 the target alone, `ser adapt` on the source alone and with the target's labels, which the scripts do not: these trainings are in
 its time. The scripts of few-shot learning train a source model for each percentage, `ser` one. `of equal work` is the ratio of
-processor seconds for each utterance that a head was trained on, an epoch of a run (`trained_on`). Processor seconds stand beside
-those of the clock.
+processor seconds for each utterance that a head was trained on, an epoch of a run (`trained_on`). Processor seconds stand
+beside those of the clock.
 
 For the bound of `cross_attention` (printed with it): the matrix products of a step, forward and backward, at the speed that two
 processes with one thread each reach on products of these shapes, and one pass of the fused optimiser over its state.
