@@ -2,24 +2,30 @@
 (`ser/train/nn/kernels.py`), over the plain way: time of a training step.
 
     python benchmarks/inplace_gradients.py [--rounds 15] [--steps 20]
+    python benchmarks/inplace_gradients.py --products [--rounds 15]
 
 One core, batches of 16, random features; all ways take turns in one process, round by round. Printed are medians of processor
 time over the rounds, and the median ratio of a round to the plain way: on a machine that does other things too, wall time says
-less.
+less. `--products` has the functions alone, on the 27 large weights of pooled cross-attention (9.8 M numbers), one after another
+as in a step.
 """
 
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ser.features.blocks import Block
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
+from ser.train.loop.optimisation import AdamW
 from ser.train.loop.trainer import Stack
 from ser.train.nn import inplace_gradients, kernels
+from ser.train.nn.parameters import block
 from ser.workers.threads import keep_memory
 
 WIDTH = kernels.width()
@@ -36,9 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--products", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
+    if given.products:
+        products(given.rounds)
+        return
     random = np.random.default_rng(0)
     blocks = [
         Block(name, modality, random.normal(size=(400, dim)).astype(np.float32))
@@ -61,6 +71,51 @@ def main() -> None:
         print(
             f"| {case} | " + " | ".join(f"{v:.2f}" for v in [*map(statistics.median, times.values()), *ratios]) + " |"
         )
+
+
+def products(rounds: int) -> None:
+    """The table of `--products`."""
+    hidden = 384
+    layer = [(hidden, hidden), (hidden, hidden), (hidden, 4 * hidden), (4 * hidden, hidden)]
+    shapes = [(768, hidden), (1024, hidden), *layer * 6, (2 * hidden, hidden)]
+    sizes = [k * n for k, n in shapes]
+    theta = block((1, sum(sizes)), "cpu").normal_().mul_(0.02).requires_grad_()
+    theta.grad = block(theta.shape, "cpu")
+    optimiser = AdamW(theta, 0.01)
+    blocks = theta.detach(), theta.grad, optimiser.mean, optimiser.square
+    weights, gradients, means, squares = (
+        [part.view(1, *shape) for part, shape in zip(b.split(sizes, 1), shapes, strict=True)] for b in blocks
+    )
+    step = kernels.Step(1, 0.9, 0.1, 0.999, 0.001, 1, 1e-8, 1e-4)
+    print("| rows | x W + b, torch, ms | compiled | g W^T, torch | compiled | gradient and AdamW, torch | compiled |")
+    print("|" + " --- |" * 7)
+    for rows in (1, 4, 8, 16, 32):
+        xs, gs, biases = ([torch.randn(1, r, s[k]) for s in shapes] for r, k in ((rows, 0), (rows, 1), (1, 1)))
+
+        def adam(xs: list[Tensor] = xs, gs: list[Tensor] = gs) -> None:
+            for x, g, into in zip(xs, gs, gradients, strict=True):
+                torch.mm(x[0].t(), g[0], out=into[0])
+            optimiser.step(1e-4)
+
+        def compiled_adam(xs: list[Tensor] = xs, gs: list[Tensor] = gs) -> None:
+            for x, g, *state in zip(xs, gs, weights, means, squares, strict=True):
+                kernels.update(x, g, *(part.flatten(1) for part in state), step)
+
+        ways: list[Callable[[], object]] = [
+            lambda xs=xs, biases=biases: [torch.baddbmm(*given) for given in zip(biases, xs, weights, strict=True)],
+            lambda xs=xs, biases=biases: [kernels.forward(*given) for given in zip(xs, weights, biases, strict=True)],
+            lambda gs=gs: [torch.bmm(g, w.mT) for g, w in zip(gs, weights, strict=True)],
+            lambda gs=gs: [kernels.backward(g, w) for g, w in zip(gs, weights, strict=True)],
+            adam,
+            compiled_adam,
+        ]
+        times: list[list[float]] = [[] for _ in ways]
+        for _ in range(rounds + 1):
+            for way, found in zip(ways, times, strict=True):
+                begin = time.process_time()
+                way()
+                found.append((time.process_time() - begin) * 1e3)
+        print(f"| {rows} | " + " | ".join(f"{statistics.median(found[1:]):.1f}" for found in times) + " |", flush=True)
 
 
 def choose(way: str) -> None:
