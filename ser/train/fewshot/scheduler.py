@@ -18,7 +18,7 @@ from ser.train.loop.pooled_frames import read_inputs
 from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
-from ser.train.runs.job import Run
+from ser.train.runs.job import Run, Unit, handover_of
 from ser.train.runs.options import FitOptions
 from ser.workers.engine import Engine, parse_shard, part_of
 
@@ -116,10 +116,14 @@ def _sources(
         return found
     from_source = {k for name, lacking in missing.items() if method(name).FROM_SOURCE for _, k in lacking}
     which = [i for i, group in enumerate(stacks) if from_source & set(group)]
-    units = [(job, stacks[i]) for i in which]
-    results = scheduler.run_units(train_source, units, engine(len(units)))
+    processes = engine(len(which))
+    units = costs.shared_out([Unit(job.common, [job.first], stacks[i]) for i in which], processes.jobs)
+    results = scheduler.run_units(train_source, [(job, unit.runs, unit.handover) for unit in units], processes)
     for k, source in progress(results, len(units), f"{label}: source", "job", quiet):
-        found[which[k]] = source
+        if source is not None:  # it is of the first half of a run
+            found[stacks.index(units[k].runs)] = source
+            if len(units[k].runs) == 1:
+                handover_of(units[k]).end()
     return found
 
 

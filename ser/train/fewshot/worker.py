@@ -1,6 +1,6 @@
 """The work of one few-shot worker: train source models, or learn from the shots of one fold by some methods."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from ser.train.fewshot.job import FewshotJob, Learning, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
 from ser.train.loop.data import Account
+from ser.train.loop.handover import Handover
+from ser.train.loop.learner import Learner
 from ser.train.nn import streams
 from ser.train.runs.divergence import apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Run
@@ -25,15 +27,27 @@ from ser.train.runs.recipe import again, learner_of
 from ser.train.runs.worker import within_memory
 
 
-def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
-    """Train source models of some runs, once for all folds, amounts and methods."""
+def train_source(job: FewshotJob, runs: list[int], handover: Handover | None = None) -> SourceModels | None:
+    """Train source models of some runs, once for all folds, amounts and methods.
+
+    Args:
+        handover: as of a `ser.train.runs.job.Unit`.
+
+    Returns:
+        None where another unit ends the run.
+    """
     assert job.first is not None
     first, common = job.first, job.common
 
-    def whole() -> SourceModels:
+    def whole() -> SourceModels | None:
         learner = learner_of(standardise_target(common.data, first.train), common.recipe, common.device)
+        if isinstance(learner, Learner):
+            learner.handover = handover
         seeds = [streams.derive(common.seed, k, first.stream) for k in runs]
-        errors, sound, (parts,) = apart(runs, "source", learner.train(first.train, first.validation, seeds))
+        trained = learner.train(first.train, first.validation, seeds)
+        if handover is not None and handover.until is not None:
+            return None
+        errors, sound, (parts,) = apart(runs, "source", trained)
         if not sound:
             return SourceModels([], [], [], [], np.zeros((0, len(first.validation), len(common.classes))), errors)
         merged, weights = learner.merge(parts), learner.weights(parts)
@@ -43,7 +57,7 @@ def train_source(job: FewshotJob, runs: list[int]) -> SourceModels:
         return SourceModels(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
 
     def halves(middle: int) -> SourceModels:
-        a, b = train_source(job, runs[:middle]), train_source(job, runs[middle:])
+        a, b = (cast(SourceModels, train_source(job, part)) for part in (runs[:middle], runs[middle:]))
         weights = [torch.cat(each) for each in zip(*(s.weights for s in (a, b) if s.runs), strict=True)]
         validation = np.concatenate([a.validation, b.validation])
         together = (a.runs + b.runs, weights, a.trained + b.trained, a.account + b.account, validation)

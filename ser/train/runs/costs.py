@@ -19,7 +19,7 @@ from ser.workers.processes import can_copy
 
 # Seconds of work for which new processes, which take four to start, and copies of this one do not pay on two cores.
 NEW, COPIES = 8.0, 2.0
-HALVED = 8.0  # seconds of a run from which it may be halved
+HALVED = 3.0  # seconds of a run from which it may be halved
 GAIN = 0.05  # of the time, for which runs are halved
 
 

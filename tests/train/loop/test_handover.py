@@ -14,7 +14,9 @@ import pytest
 import torch
 
 import ser
+from ser.train.experiments.fewshot import fewshot
 from ser.train.experiments.fit import fit
+from ser.train.fewshot.worker import train_source
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.handover import Handover, can_be_handed_over
@@ -151,6 +153,47 @@ def test_the_odd_run_is_begun_first_and_ended_last(maker: Any, monkeypatch: pyte
     assert both["test"] == alone["test"]
     for path in (tmp_path / "one").glob("run-*.csv"):
         assert path.read_bytes() == (folder / path.name).read_bytes()
+    assert not [*folder.glob("*.begun"), *folder.glob("*.lock")]
+
+
+def test_the_odd_source_model_is_halved_too(maker: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("source", "target"):
+        maker.table(name)
+        maker.store(name, "a")
+    given: dict[str, Any] = {
+        "source": "source",
+        "percentages": 50,
+        "epochs": 4,
+        "tune_epochs": 1,
+        "runs": 3,
+        "stack": 1,
+    }
+    given |= {"head_options": {"hidden": 8}, "quiet": True}
+    alone = fewshot("target", workspace=maker.space, **given, jobs=1, output=tmp_path / "one.json")
+    seen: list[tuple[list[int], int | None]] = []
+
+    def here(function: Any, calls: Any, engine: Engine, what: str) -> Generator[tuple[int, Any], None, None]:
+        for k, (learn, unit) in enumerate(calls):
+            if learn is train_source:
+                seen.append((unit[1], unit[2] and unit[2].until))
+            yield k, function(learn, unit)
+            if len(seen) == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(costs, "HALVED", 0.0)
+    monkeypatch.setattr("ser.train.fewshot.scheduler._is_short", lambda *_: False)
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    monkeypatch.setattr(scheduler, "as_finished", here)
+    folder = tmp_path / "two"
+    with pytest.raises(KeyboardInterrupt):
+        fewshot("target", workspace=maker.space, **given, jobs=2, output=folder.with_suffix(".json"))
+    assert [path.name for path in folder.glob("*.begun")] == ["run-000.fold-source.begun"]
+    both = fewshot("target", workspace=maker.space, **given, jobs=2, output=folder.with_suffix(".json"))
+    assert seen == [([0], 2), ([1], 2), ([0], None), ([2], None), ([1], None)]
+    assert both["percentages"] == alone["percentages"]
+    names = [path.name for path in (tmp_path / "one").glob("run-*.csv")]
+    assert names
+    assert all((tmp_path / "one" / n).read_bytes() == (folder / n).read_bytes() for n in names)
     assert not [*folder.glob("*.begun"), *folder.glob("*.lock")]
 
 
