@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 import numpy as np
@@ -331,30 +333,39 @@ def forked_workers() -> Iterator[None]:
 
 
 class Copied:
-    """A copy of this process that runs a command, as `subprocess.Popen` of one: a new one would import for seconds.
+    """A copy of this process that calls a function, as `subprocess.Popen` of a script: a new one would import for seconds.
 
-    It has a session of its own, and says what it says into files. That of a command which is started is the same but for its
-    start, which tests/workers/test_processes.py and tests/test_cli.py have.
+    It has a session of its own, and says what it says into files. A command that is started is the same but for its start,
+    which tests/workers/test_processes.py and tests/test_cli.py have.
     """
 
-    def __init__(self, folder: Path, words: list[str], before: Callable[[], object] = lambda: None) -> None:
-        """Run `ser` with these words, after a call that changes something in the copy alone."""
-        self.files = folder / "said-out.txt", folder / "said-err.txt"
-        for file in self.files:
-            file.touch()
-        self.process = get_context("fork").Process(target=self._run, args=(words, before))
+    def __init__(self, folder: Path, function: Callable[[], object]) -> None:
+        """Call the function in the copy; the files are made in the folder."""
+        self.files = [Path(mkstemp(dir=folder)[1]) for _ in range(2)]
+        self.process = get_context("fork").Process(target=self._run, args=(function,))
         self.process.start()
         assert self.process.pid is not None
         self.pid = self.process.pid
+        while self.poll() is None and os.getpgid(self.pid) != self.pid:  # signals to its session are to reach it
+            time.sleep(0.001)
 
-    def _run(self, words: list[str], before: Callable[[], object]) -> None:
+    def _run(self, function: Callable[[], object]) -> None:
         os.setsid()
         for number, file in enumerate(self.files, start=1):
             os.dup2(os.open(file, os.O_WRONLY), number)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
-        before()
-        sys.argv = ["ser", *words]
-        entry()
+        function()
+
+    @classmethod
+    def command(cls, folder: Path, words: list[str], before: Callable[[], object] = lambda: None) -> "Copied":
+        """Run `ser` with these words, after a call that changes something in the copy alone."""
+
+        def run() -> None:
+            before()
+            sys.argv = ["ser", *words]
+            entry()
+
+        return cls(folder, run)
 
     def poll(self) -> int | None:
         """The exit code; None while it runs."""

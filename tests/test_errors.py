@@ -584,7 +584,7 @@ def test_a_gpu_without_the_memory_for_a_model_is_one_line(
 
 def interrupted(work: Path, words: Sequence[str], pattern: str) -> None:
     """Start a command in a process of its own, and press Ctrl-C when a file of the pattern is in the workspace."""
-    process = Copied(work.parent, [*words, "--workspace", str(work)])
+    process = Copied.command(work.parent, [*words, "--workspace", str(work)])
     until = time.monotonic() + 240  # of a loaded machine
     while not list(work.glob(pattern)) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)

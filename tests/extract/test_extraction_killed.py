@@ -17,6 +17,8 @@ import soundfile
 from ser.extract.extraction import extract
 from ser.features.stores.store import FeatureStore, shards_folder
 from ser.workspace import Workspace
+from tests.conftest import Copied
+from tests.extract import toy_encoder
 from tests.extract.toy_encoder import Moments, table_of
 
 COUNT, CHUNK = 128, 16
@@ -45,14 +47,23 @@ def go_on(root: Path, work: Path) -> str:
     return extract(table_of(root), Moments(), Workspace(work), quiet=True)[0].line()
 
 
-def start(root: Path, work: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(SCRIPT), str(root), str(work), *options]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(root: Path, work: Path, *options: str) -> Copied:
+    """The script in a process of its own, which begins anew where it starts workers."""
+    words = [str(SCRIPT), str(root), str(work), *options]
+
+    def run() -> None:
+        if "--jobs" in options:
+            os.execv(sys.executable, [sys.executable, *words])
+        sys.argv = words
+        toy_encoder.main()
+
+    return Copied(work.parent, run)
 
 
-def finish(process: "subprocess.Popen[str]") -> str:
-    said, complained = process.communicate(timeout=100)
-    assert process.returncode == 0, complained
+def finish(process: Copied) -> str:
+    code = process.ended(100)
+    said, complained = process.said()
+    assert code == 0, complained
     return said
 
 
@@ -64,16 +75,16 @@ def shards(path: Path) -> int:
     return len(list(shards_folder(path).glob("*.h5")))
 
 
-def wait_for_shards(process: "subprocess.Popen[str]", path: Path, count: int) -> None:
+def wait_for_shards(process: Copied, path: Path, count: int) -> None:
     until = time.monotonic() + 60
     while shards(path) < count and process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
 
 
-def kill(process: "subprocess.Popen[str]") -> None:
+def kill(process: Copied) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.ended(60)
 
 
 def assert_equal(one: Path, other: Path) -> None:
@@ -96,8 +107,9 @@ def moments(kills: int) -> Iterator[tuple[int, float]]:
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_random_moments_it_goes_on(root: Path, whole: Path, tmp_path: Path, jobs: str) -> None:
     path, committed = stored(tmp_path), 0
+    more = [] if jobs == "1" else ["--jobs", jobs]
     for new, delay in moments(3 if jobs == "1" else 1):
-        process = start(root, tmp_path, "--sleep", "0.01", "--jobs", jobs)
+        process = start(root, tmp_path, "--sleep", "0.01", *more)
         wait_for_shards(process, path, shards(path) + new)
         time.sleep(delay)
         kill(process)  # on a busy machine it may have ended by then
@@ -108,7 +120,7 @@ def test_killed_at_random_moments_it_goes_on(root: Path, whole: Path, tmp_path: 
                 assert len(store) % CHUNK == 0
                 committed = len(store)
     assert committed
-    assert f"{COUNT - committed} done, {committed} skipped, 0 failed" in finish(start(root, tmp_path, "--jobs", jobs))
+    assert f"{COUNT - committed} done, {committed} skipped, 0 failed" in finish(start(root, tmp_path, *more))
     assert_equal(whole, path)
 
 
@@ -125,8 +137,8 @@ def test_an_interrupt_of_workers_is_quiet_and_keeps_what_is_done(root: Path, who
     process = start(root, tmp_path, "--sleep", "0.02", "--jobs", "2")
     wait_for_shards(process, stored(tmp_path), 2)
     os.killpg(process.pid, signal.SIGINT)
-    _, complained = process.communicate(timeout=60)
-    assert process.returncode not in (0, None)
+    assert process.ended(60) not in (0, None)
+    complained = process.said()[1]
     assert complained.strip().endswith("KeyboardInterrupt")
     assert complained.count("Traceback") == 1  # the script's own; the workers end without a word
     assert shards(stored(tmp_path)) >= 2
@@ -139,8 +151,8 @@ def test_a_second_process_is_refused_while_the_first_writes(root: Path, tmp_path
     wait_for_shards(first, stored(tmp_path), 1)
     os.killpg(first.pid, signal.SIGSTOP)  # however long the second takes to start
     second = start(root, tmp_path)
-    _, complained = second.communicate(timeout=60)
-    assert second.returncode != 0
+    assert second.ended(60) != 0
+    complained = second.said()[1]
     assert "another process is writing" in complained
     kill(first)
     assert "0 failed" in go_on(root, tmp_path)  # the dead process's lock is free

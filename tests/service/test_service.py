@@ -672,7 +672,7 @@ def test_the_command_answers_and_ends_well(workspace: Path, tmp_path: Path) -> N
         port = str(taken.getsockname()[1])
         assert main(["serve", "--workspace", str(workspace), "--model", "mine", "--port", port, "--quiet"]) == 1
     words = ["serve", "--workspace", str(workspace), "--model", "mine", "--host", "0.0.0.0", "--port", "0"]
-    process = Copied(tmp_path, words, lambda: os.environ.update(SER_TOKEN=""))
+    process = Copied.command(tmp_path, words, lambda: os.environ.update(SER_TOKEN=""))
     try:
         until = time.monotonic() + 240  # of a loaded machine
         while "startup complete" not in (said := process.said()[1]) and time.monotonic() < until:

@@ -232,7 +232,7 @@ def test_killed_in_the_middle_it_goes_on(
     def slowly() -> None:  # half a second a batch, for the kill to come between
         Transcriber.encode = lambda self, inputs: time.sleep(0.5) or encode(self, inputs)  # type: ignore[func-returns-value, method-assign]
 
-    process = Copied(tmp_path, words, slowly)
+    process = Copied.command(tmp_path, words, slowly)
     until = time.monotonic() + 300  # a busy machine needs long to start
     while not corpus.file.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
