@@ -212,7 +212,12 @@ def _repeated(members: Sequence[Member], notes: list[str]) -> Sequence[Member]:
 def _common(each: list[list[str]], what: str, members: Sequence[Member], notes: list[str]) -> list[str]:
     common = [name for name in each[0] if all(name in own for own in each[1:])]
     if not common:
-        raise ConfigError(f"the results have no {what} in common", found=_each(members, lambda m: ", ".join(_folds(m))))
+        raise ConfigError(
+            f"the results have no {what} in common",
+            expected="results of one protocol with the same number of folds",
+            found=_each(members, lambda m: ", ".join(_folds(m))),
+            action="Train one again with the --protocol and --folds of the other.",
+        )
     for member, own in zip(members, each, strict=True):
         left = len(own) - len(common)
         notes += [f"{member.name}: {left} of {len(own)} {what} are in it alone and are left out"] if left else []

@@ -50,10 +50,10 @@ class Series:
     colours: Sequence[str] = field(default=())
 
 
-def interval_note(metric: Described) -> str:
-    """The meaning of the lines over bars and points, of which this is one."""
+def interval_note(metric: Described, drawn: str = "") -> str:
+    """The meaning of the lines over bars and points, of which this is one; `drawn` calls them, where there are any."""
     if runs_interval(metric):
-        return f"95 % intervals (t) over {metric.n} runs"
+        return f"{drawn and f'{drawn}: '}95 % intervals (t) over {metric.n} runs"
     return f"no intervals: {f'fewer than {FEW_RUNS} runs' if metric.n < FEW_RUNS else 'all runs are equal'}"
 
 

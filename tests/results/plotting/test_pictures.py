@@ -169,7 +169,9 @@ def test_a_caption_of_synthesised_audio_is_in_sentences(
 
 def test_no_interval_of_two_runs(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
     source = result_of(*write_experiment(tmp_path, frame=simulate(runs=2)))
-    assert "no intervals: fewer than 3 runs" in draw(source, "classes").figure.get_suptitle().replace("\n", " ")
+    title = draw(source, "classes").figure.get_suptitle().replace("\n", " ")
+    assert "no intervals: fewer than 3 runs" in title
+    assert "lines" not in title  # there are none
     assert not draw(source, "classes").figure.axes[0].lines
 
 

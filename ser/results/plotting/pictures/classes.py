@@ -20,7 +20,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     title(
         figure,
         result.record,
-        f"mean of each run's pooled test folds; lines: {interval_note(result.numbers.pooled.main)}; n: utterances",
+        f"mean of each run's pooled test folds; {interval_note(result.numbers.pooled.main, 'lines')}; n: utterances",
     )
     return figure
 

@@ -19,7 +19,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     lines = [(mean, "--", f"mean over folds, {mean:.3f}")]
     series = [Series("", [Estimate.of(fold.of(metric)) for fold in folds.values()])]
     figure = bars(names, series, f"{FULL_NAMES[metric]} of the fold's test part", lines)
-    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: test utterances")
+    title(figure, result.record, f"{interval_note(result.numbers.pooled.main, 'lines')}; n: test utterances")
     return figure
 
 

@@ -24,7 +24,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     figure = bars(
         [f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1" if "UA" in result.metrics else "score"
     )
-    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: utterances per run")
+    title(figure, result.record, f"{interval_note(result.numbers.pooled.main, 'lines')}; n: utterances per run")
     return figure
 
 

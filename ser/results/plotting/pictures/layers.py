@@ -40,7 +40,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     title(
         figure,
         study,
-        f"test pooled over folds; bands: {interval_note(score)}" if runs_interval(score) else interval_note(score),
+        f"test pooled over folds; {interval_note(score, 'bands')}",
     )
     return figure
 

@@ -23,7 +23,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     figure = bars(
         rows, [Series("", [Estimate.of(v) for v in values], colours)], "AUROC: known against novel utterances", lines
     )
-    title(figure, result.record, f"mean over a run's heads; lines: {interval_note(values[0])}")
+    title(figure, result.record, f"mean over a run's heads; {interval_note(values[0], 'lines')}")
     return figure
 
 

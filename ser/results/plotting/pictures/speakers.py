@@ -39,7 +39,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
         [f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
     )
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
-    title(figure, result.record, f"lines: {interval_note(result.numbers.pooled.main)}; n: utterances per run{cut}")
+    title(figure, result.record, f"{interval_note(result.numbers.pooled.main, 'lines')}; n: utterances per run{cut}")
     return figure
 
 
