@@ -9,7 +9,7 @@ from ser.results.records.numbers import Comparison, Suspect
 
 OF_FOLDS = (
     "Permutation tests: the models (run x fold) of each fold are exchanged; the predictions of a speaker are exchanged; in "
-    "brackets the number of each. p: of both together, Holm over the rows."
+    "brackets the number of each. p: of both together (with one run the larger of the two), Holm over the rows."
 )
 OF_WHOLE_RUNS = (
     "Permutation tests: models are exchanged by whole runs; the predictions of a speaker are exchanged; in brackets the number "

@@ -99,6 +99,19 @@ def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(
     assert "over speakers p" in text
 
 
+def test_with_one_run_p_is_the_larger_of_the_two_as_the_table_says(
+    tmp_path: Path, write_experiment: Write, simulate: Simulate
+) -> None:
+    for name, skill in (("good", 2.5), ("poor", 1.5)):
+        write_experiment(tmp_path, name, frame=simulate(runs=1, folds=3, speakers=9, skill=skill), stamps=[])
+    found = compare_results(["good", "poor"], tmp_path)
+    (pair,) = found["pairs"]
+    assert pair["p"] == max(pair["tests"].models.p, pair["tests"].speakers.p)
+    assert "p: of both together (with one run the larger of the two)" in " ".join(
+        text_of(found, Path("comparison.json")).split()
+    )
+
+
 def rewritten(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
     path = folder / f"{name}.json"
     content = json.loads(path.read_text())

@@ -59,7 +59,7 @@ COMBINED = (
 )
 TESTS = (
     "Permutation tests: the models of each fold are exchanged; the predictions of a speaker are exchanged; in brackets the "
-    "number of each. p: of both together, Holm over the rows."
+    "number of each. p: of both together (with one run the larger of the two), Holm over the rows."
 )
 
 
