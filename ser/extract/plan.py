@@ -20,13 +20,11 @@ class Plan:
         done: stored, and made of the source as it is now.
         todo: not stored.
         stale: stored, but the source has changed since.
-        gone: stored, but no longer in the table.
     """
 
     done: list[str]
     todo: list[str]
     stale: list[str]
-    gone: list[str]
 
 
 def plan(ids: Sequence[str], hashes: Mapping[str, bytes], stored: Mapping[str, bytes]) -> Plan:
@@ -39,15 +37,13 @@ def plan(ids: Sequence[str], hashes: Mapping[str, bytes], stored: Mapping[str, b
         stored: SHA-256 of what the stored features were made of.
 
     >>> plan(["a", "b", "c"], {"a": b"1", "b": b"2", "c": b"3"}, {"b": b"2", "c": b"0", "x": b"9"})
-    Plan(done=['b'], todo=['a'], stale=['c'], gone=['x'])
+    Plan(done=['b'], todo=['a'], stale=['c'])
     """
     known = [i for i in ids if i in hashes]
-    here = set(ids)
     return Plan(
         done=[i for i in known if stored.get(i) == hashes[i]],
         todo=[i for i in known if i not in stored],
         stale=[i for i in known if i in stored and stored[i] != hashes[i]],
-        gone=[i for i in stored if i not in here],
     )
 
 

@@ -17,13 +17,12 @@ def test_every_utterance_is_of_one_kind(ids: list[str], hashes: dict[str, bytes]
     assert set(decided.done) == {i for i in readable if i in stored and stored[i] == hashes[i]}
     assert set(decided.todo) == readable - set(stored)
     assert set(decided.stale) == readable - set(decided.done) - set(decided.todo)
-    assert set(decided.gone) == set(stored) - set(ids)
     assert decided.todo == [i for i in ids if i in decided.todo]
 
 
 def test_a_source_that_cannot_be_read_keeps_what_is_stored() -> None:
     decided = plan(["a", "b"], {"b": b"1"}, {"a": b"1"})
-    assert (decided.done, decided.todo, decided.stale, decided.gone) == ([], ["b"], [], [])
+    assert (decided.done, decided.todo, decided.stale) == ([], ["b"], [])
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 9), shards=st.integers(1, 5))

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ser.results.result import Result
-from ser.train.runs.experiment import fit_experiment
-from ser.train.runs.final import check_final, train_final
+from ser.train.runs.experiment import check_saving, fit_experiment
+from ser.train.runs.final import train_final
 from ser.train.runs.joined_corpora import load
 from ser.train.runs.options import read_options, with_options
 from ser.train.runs.scheduler import train_all
@@ -30,7 +30,7 @@ def fit(
     given = read_options(fit, workspace, head, options)
     experiment = fit_experiment(load(dataset, given), given)
     if final:
-        check_final(experiment)
+        check_saving(experiment.job.recipe, experiment.folds)
     train_all([experiment], given, experiment.name)
     experiment.summarise()
     if final:

@@ -13,19 +13,10 @@ from ser.results.records.names import ALL_ROWS, HEAD, head_file_name
 from ser.train.checkpoint import head_facts
 from ser.train.classical.classifier import Classical
 from ser.train.runs.divergence import refuse
-from ser.train.runs.experiment import Experiment, check_saving
+from ser.train.runs.experiment import Experiment
 from ser.train.runs.plan import engine_of, groups, stack_of
 from ser.train.runs.scheduler import run_units
 from ser.train.runs.worker import train_on_all
-
-
-def check_final(experiment: Experiment) -> None:
-    """Refuse final heads of an experiment that cannot have them, before anything is trained.
-
-    Raises:
-        ConfigError: its head cannot be saved, or a fold has the name of the final heads.
-    """
-    check_saving(experiment.job.recipe, experiment.folds)
 
 
 def train_final(experiment: Experiment) -> None:

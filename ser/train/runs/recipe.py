@@ -1,58 +1,17 @@
 """The recipe of a head, which is a neural or a classical configuration, and the learner that goes with it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from ser.accelerator import device_here
 from ser.features.tensors import Tensors
 from ser.train.classical.classifier import Classical, is_classical, make_classical
 from ser.train.classical.learner import ClassicalLearner
 from ser.train.loop.config import Config, make_config
-from ser.train.loop.data import Account, Trained
 from ser.train.loop.learner import Learner
 
 Recipe: TypeAlias = Config | Classical
-Rows = NDArray[np.int64]
-
-
-class Learns(Protocol):
-    """The methods of a learner that experiments call; see `ser.train.loop.learner.Learner`."""
-
-    data: Tensors
-
-    def train(
-        self,
-        rows: Rows,
-        validation: Rows,
-        seeds: Sequence[int],
-        start: list[Any] | None = None,
-        *,
-        unlabelled: Rows | None = None,
-        oracle: Rows | None = None,
-    ) -> list[list[Trained]]: ...
-
-    def retrain(
-        self,
-        rows: Rows,
-        seeds: Sequence[int],
-        epochs: int | list[list[int]],
-        start: list[Any] | None = None,
-        *,
-        unlabelled: Rows | None = None,
-    ) -> list[list[Trained]]: ...
-
-    def weights(self, parts: list[list[Trained]]) -> list[Any]: ...
-
-    def predict(self, weights: list[Any], rows: Rows) -> NDArray[np.float64]: ...
-
-    def merge(self, parts: list[list[Trained]]) -> list[Trained]: ...
-
-    def account(self, trained: Trained, refitted: bool) -> Account: ...
-
-    def layer_weights(self, parts: Sequence[Trained]) -> dict[str, list[float]]: ...
+Learns: TypeAlias = Learner | ClassicalLearner
 
 
 def make_recipe(head: str, **given: Any) -> Recipe:
