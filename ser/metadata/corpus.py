@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 from ser import registry
 from ser.errors import ConfigError, CorpusError, NoCorpus
 from ser.metadata import ledger
-from ser.metadata.parsing import in_columns
+from ser.metadata.parsing import canonical, in_columns
 from ser.metadata.schema import Row, Scale, TableFacts
 from ser.metadata.table import Table, columns_of_rows, table_of_columns
 from ser.registry import unknown
@@ -21,8 +21,8 @@ CORPORA = "ser.metadata.corpora"
 class Corpus(Protocol):
     """The contents of a plugin in `ser/metadata/corpora/`: facts as constants, then `parse` and `example`.
 
-    A row that `parse` yields has at least `utterance_id`, `label`, `emotion`; None is an empty cell, votes are a dict.
-    What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
+    A row that `parse` yields has at least `utterance_id` and `label`; None is an empty cell, votes are a dict. Its `emotion` is
+    that of the label in `LABELS`, unless the row has one. What `parse` leaves out it notes (`ser.metadata.parsing.left_out`).
 
     A plugin may also have `RELEASE` (which one the facts are of), `NOTES` (a tuple of sentences that a user should know),
     `EMOBOX_FOLDS` (speakers of each test fold of the EmoBox benchmark, in fold order), `LANGUAGES` (where rows differ),
@@ -119,7 +119,7 @@ def parse_corpus(
     own: dict[str, Any] = {"ratings": list(ratings)} if ratings else {}
     own |= {"votes_of": votes_of} if votes_of else {}
     own |= {"audio": audio} if audio else {}
-    cells, count = columns_of_rows(map(_composed, plugin.parse(root, **own)))
+    cells, count = columns_of_rows(_whole(row, plugin.LABELS) for row in plugin.parse(root, **own))
     if not count:
         tree = plugin.TREE.strip().splitlines()
         single = root.is_file() and tree[0].startswith("FILE.")  # a table
@@ -148,8 +148,14 @@ def parse_corpus(
         ) from None
 
 
-def _composed(row: Row) -> Row:
-    """A row with accents in one encoding (NFC): the same word is one label and one id. Paths stay as they are on the disk."""
+def _whole(row: Row, labels: dict[str, str]) -> Row:
+    """A row with the emotion of its label, and with accents in one encoding (NFC): the same word is one label and one id.
+
+    Paths stay as they are on the disk.
+    """
+    if "emotion" not in row:
+        label = row.get("label") or ""
+        row["emotion"] = canonical(labels, label, row.get("path") or row["utterance_id"]) if label else ""
     return cast(
         Row,
         {

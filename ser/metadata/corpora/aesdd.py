@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as
+from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "AESDD, the Acted Emotional Speech Dynamic Database"
@@ -38,18 +38,13 @@ _NAME = re.compile(r"([a-z])(\d\d)\s*\(0*(\d+)\s*[a-z]?\)\s*[a-z]?")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of AESDD, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that AESDD does not have.
-    """
+    """Rows of the files named as those of AESDD, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "AESDD"):
         yield {
             "utterance_id": name[0],
             "path": path,
             "prompt": "" if name[2] == IMPROVISED else name[2],
             "label": name[1],
-            "emotion": canonical(LABELS, name[1], path),
             "speaker": name[3],
         }
 

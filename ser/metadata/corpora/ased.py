@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "ASED, the Amharic Speech Emotion Dataset"
@@ -44,7 +44,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": f"{name[1]}{name[2]}",
             "label": name[1],
-            "emotion": canonical(LABELS, name[1], path),
             "speaker": name[5],
             "gender": "female" if name[4] == "01" else "male",
         }

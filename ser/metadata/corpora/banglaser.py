@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as
+from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "BanglaSER, a speech emotion recognition dataset for the Bangla language"
@@ -39,11 +39,7 @@ _NAME = re.compile(r"\d\d-\d\d-(\d\d)-(\d\d)-(0[1-3])-(\d\d)-(0[1-9]|[12]\d|3[0-
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of BanglaSER, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that BanglaSER does not have.
-    """
+    """Rows of the files named as those of BanglaSER, anywhere below the folder."""
     words = dict(enumerate(LABELS, start=1))
     for path, name in named_as(root, _NAME, "BanglaSER"):
         label = words.get(int(name[1]), name[1])
@@ -52,7 +48,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": name[3],
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "intensity": INTENSITIES.get(name[2], ""),
             "speaker": name[5],
             "gender": "male" if int(name[5]) % 2 else "female",

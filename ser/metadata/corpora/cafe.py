@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as
+from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "CaFE, the Canadian French Emotional speech dataset"
@@ -54,11 +54,7 @@ _NAME = re.compile(r"(0[1-9]|1[0-2])-([A-Z])-([12])-([1-6])")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of CaFE, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that CaFE does not have.
-    """
+    """Rows of the files named as those of CaFE, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "CaFE", ".wav", ".aif", ".aiff"):
         yield {
             "utterance_id": name[0],
@@ -66,7 +62,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": TEXTS[name[4]],
             "prompt": name[4],
             "label": name[2],
-            "emotion": canonical(LABELS, name[2], path),
             "intensity": "" if name[2] == "N" else INTENSITIES[name[3]],
             "speaker": name[1],
             "gender": "male" if int(name[1]) % 2 else "female",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as
+from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "CASIA, a Chinese emotional speech corpus (public part)"
@@ -45,11 +45,7 @@ _FLAT = re.compile(rf"(\d+)-([a-z]+)-({_SPEAKER})")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files that lie as those of CASIA do, at any depth below the folder.
-
-    Raises:
-        CorpusError: a folder or name with an emotion that CASIA does not have.
-    """
+    """Rows of the files that lie as those of CASIA do, at any depth below the folder."""
     for path, name in named_as(root, _NAME, "CASIA", name=_with_folders):
         speaker, label, sentence = name.groups()
         yield {
@@ -57,7 +53,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": sentence,
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": speaker,
         }
 

@@ -10,7 +10,7 @@ from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, shares, stem
+from ser.metadata.parsing import LOG, files_below, left_out, rows_of_csv, shares, stem
 from ser.metadata.schema import Row
 
 TITLE = "CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset"
@@ -78,7 +78,7 @@ def parse(root: Path, votes_of: str = "voice") -> Iterator[Row]:
         votes_of: a name of `VOTES_OF`.
 
     Raises:
-        CorpusError: an emotion code that CREMA-D does not have, or a CSV file of the release without its columns.
+        CorpusError: a CSV file of the release without its columns.
     """
     audio, strange = _audio(root)
     tables = _tables(root, next(iter(audio.values()), ""))
@@ -101,7 +101,6 @@ def parse(root: Path, votes_of: str = "voice") -> Iterator[Row]:
             "path": audio[name],
             "text": TEXTS.get(code[2], ""),
             "label": code[3],
-            "emotion": canonical(LABELS, code[3], audio[name] or name),
             "votes": votes.get(name),
             "intensity": INTENSITIES[code[4]],
             "speaker": code[1],

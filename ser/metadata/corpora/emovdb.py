@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import canonical, files_below, named_as, read_text
+from ser.metadata.parsing import files_below, named_as, read_text
 from ser.metadata.schema import Row
 
 TITLE = "EmoV-DB, the Emotional Voices Database"
@@ -48,11 +48,7 @@ _SENTENCE = re.compile(r'\(\s*arctic_a(\d{4})\s+"(.*)"\s*\)')
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of EmoV-DB, below a folder of a speaker and a style.
-
-    Raises:
-        CorpusError: a file name with a style that EmoV-DB does not have.
-    """
+    """Rows of the files named as those of EmoV-DB, below a folder of a speaker and a style."""
     texts = _texts(root)
     for path, name in named_as(root, _NAME, "EmoV-DB", name=_with_folders):
         speaker, label = name[1], WORDS.get(name[3], name[3])
@@ -62,7 +58,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": texts.get(name[5], ""),
             "prompt": name[5],
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": speaker,
             "gender": SPEAKERS[speaker],
         }

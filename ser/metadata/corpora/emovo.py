@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "EMOVO, an Italian emotional speech database"
@@ -58,11 +58,7 @@ _NAME = re.compile(r"([a-z]{3})-([mf][1-3])-([a-z]\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of EMOVO, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that EMOVO does not have.
-    """
+    """Rows of the files named as those of EMOVO, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "EMOVO", name=lambda path: stem(path).lower()):
         yield {
             "utterance_id": name[0],
@@ -70,7 +66,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": TEXTS.get(name[3], ""),
             "prompt": name[3],
             "label": name[1],
-            "emotion": canonical(LABELS, name[1], path),
             "speaker": name[2],
             "gender": "female" if name[2].startswith("f") else "male",
             "age": AGES[name[2]],

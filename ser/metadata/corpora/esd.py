@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import canonical, few, files_below, left_out, named_as, read_text, stem
+from ser.metadata.parsing import few, files_below, left_out, named_as, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "ESD, the Emotional Speech Database for voice conversion and speech synthesis"
@@ -65,7 +65,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": texts.get(name[0], ""),
             "prompt": f"{language}{sentence + 1:03d}",
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": name[1],
             "gender": "female" if name[1] in WOMEN else "male",
             "language": language,

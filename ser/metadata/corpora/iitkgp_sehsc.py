@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "IITKGP-SEHSC, the Simulated Emotion Hindi Speech Corpus"
@@ -49,11 +49,7 @@ _NAME = re.compile(r"0*(\d+)\.0*(\d+)\.([a-z]+)[-_ ]?0*(\d+)", re.IGNORECASE)
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of IITKGP-SEHSC, anywhere below the folder.
-
-    Raises:
-        CorpusError: neither the folder nor the name has an emotion of IITKGP-SEHSC.
-    """
+    """Rows of the files named as those of IITKGP-SEHSC, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "IITKGP-SEHSC", name=_mended):
         label = name[3]
         yield {
@@ -61,7 +57,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": name[4],
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": name[1],
             "gender": "female" if name[1] in WOMEN else "male" if name[1] in MEN else "",
         }

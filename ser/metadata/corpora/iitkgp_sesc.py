@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import LOG, canonical, files_below, left_out, stem
+from ser.metadata.parsing import LOG, files_below, left_out, stem
 from ser.metadata.schema import Row
 
 TITLE = "IITKGP-SESC, the Simulated Emotion Speech Corpus in Telugu"
@@ -50,11 +50,7 @@ _NAME = re.compile(r"([a-z]+)(?:[ _-]?all|[ _-]?0*(\d+))?", re.IGNORECASE)
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the recordings in folders of a speaker and a session.
-
-    Raises:
-        CorpusError: a file named after an emotion that IITKGP-SESC does not have.
-    """
+    """Rows of the recordings in folders of a speaker and a session."""
     strange = whole = 0
     for path in files_below(root, ".wav"):
         folders, name = _FOLDERS.match(path), _NAME.fullmatch(stem(path))
@@ -69,7 +65,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": sentence,
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": speaker,
             "gender": "female" if speaker in WOMEN else "male",
         }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import canonical, named_as, read_text
+from ser.metadata.parsing import named_as, read_text
 from ser.metadata.schema import Row
 
 TITLE = "JL-Corpus"
@@ -46,11 +46,7 @@ _NAME = re.compile(r"((female|male)\d)_([a-z]+)_(\d+)([ab])_(\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of JL-Corpus, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that JL-Corpus does not have.
-    """
+    """Rows of the files named as those of JL-Corpus, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "JL-Corpus"):
         text = (root / path).with_suffix(".txt")
         yield {
@@ -59,7 +55,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": read_text(text).strip() if text.is_file() else "",
             "prompt": f"{name[3]}{name[4]}" if name[3] in SECONDARY else name[4],
             "label": name[3],
-            "emotion": canonical(LABELS, name[3], path),
             "speaker": name[1],
             "gender": name[2],
             "session": name[5],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import LOG, canonical, named_as, rows_of_csv
+from ser.metadata.parsing import LOG, named_as, rows_of_csv
 from ser.metadata.schema import Row
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
@@ -46,7 +46,7 @@ def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of nEMO, anywhere below the folder.
 
     Raises:
-        CorpusError: a file name with an emotion that nEMO does not have, or a `data.tsv` without its columns.
+        CorpusError: a `data.tsv` without its columns.
     """
     facts = _facts(root)
     for path, name in named_as(root, _NAME, "nEMO"):
@@ -57,7 +57,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": known.get("raw_text", ""),
             "prompt": name[3],
             "label": name[2],
-            "emotion": canonical(LABELS, name[2], path),
             "speaker": name[1],
             "gender": known.get("gender", ""),
             "age": known.get("age"),

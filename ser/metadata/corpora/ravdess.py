@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, files_below, left_out, stem
+from ser.metadata.parsing import files_below, left_out, stem
 from ser.metadata.schema import Row
 
 TITLE = "RAVDESS, the Ryerson Audio-Visual Database of Emotional Speech and Song (speech, audio only)"
@@ -58,11 +58,7 @@ _NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)$")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the spoken audio files anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that RAVDESS does not have.
-    """
+    """Rows of the spoken audio files anywhere below the folder."""
     words = dict(enumerate(LABELS, start=1))
     seen: set[str] = set()
     songs = strange = copies = 0
@@ -82,7 +78,6 @@ def parse(root: Path) -> Iterator[Row]:
                 "path": path,
                 "text": STATEMENTS.get(name[5], ""),
                 "label": label,
-                "emotion": canonical(LABELS, label, path),
                 "intensity": INTENSITIES.get(name[4], ""),
                 "speaker": _actor(int(name[7])),
                 "gender": "male" if int(name[7]) % 2 else "female",

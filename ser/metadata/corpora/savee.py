@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "SAVEE, the Surrey Audio-Visual Expressed Emotion Database (audio)"
@@ -49,18 +49,13 @@ _NAME = re.compile(rf"({'|'.join(SPEAKERS)})_([a-z]{{1,2}})(\d\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of SAVEE, in folders of the speakers or with the speaker in the name.
-
-    Raises:
-        CorpusError: a file name with an emotion that SAVEE does not have.
-    """
+    """Rows of the files named as those of SAVEE, in folders of the speakers or with the speaker in the name."""
     for path, name in named_as(root, _NAME, "SAVEE", name=_with_speaker):
         yield {
             "utterance_id": name[0],
             "path": path,
             "prompt": name[2] + name[3],
             "label": name[2],
-            "emotion": canonical(LABELS, name[2], path),
             "speaker": name[1],
             "gender": "male",
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import canonical, files_below, named_as, read_text, stem
+from ser.metadata.parsing import files_below, named_as, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "ShEMO, the Sharif Emotional Speech Database"
@@ -43,7 +43,7 @@ def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of ShEMO, anywhere below the folder.
 
     Raises:
-        CorpusError: a file name with an emotion that ShEMO does not have, or a damaged list of texts.
+        CorpusError: a damaged list of texts.
     """
     texts = _texts(root)
     for path, name in named_as(root, _NAME, "ShEMO"):
@@ -52,7 +52,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "text": texts.get(name[0], ""),
             "label": name[3],
-            "emotion": canonical(LABELS, name[3], path),
             "speaker": name[1],
             "gender": "female" if name[2] == "F" else "male",
         }

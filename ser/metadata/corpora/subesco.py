@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "SUBESCO, the SUST Bangla Emotional Speech Corpus"
@@ -44,11 +44,7 @@ _NAME = re.compile(r"([FM]_\d\d)_[A-Za-z]+_S_(\d+)_([A-Za-z]+)_\d")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of SUBESCO, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that SUBESCO does not have.
-    """
+    """Rows of the files named as those of SUBESCO, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "SUBESCO", name=lambda path: stem(path).rstrip("]")):
         label = name[3].upper()
         yield {
@@ -56,7 +52,6 @@ def parse(root: Path) -> Iterator[Row]:
             "path": path,
             "prompt": name[2],
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": name[1],
             "gender": "female" if name[1].startswith("F") else "male",
         }

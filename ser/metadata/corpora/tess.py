@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as, stem
+from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
 TITLE = "TESS, the Toronto Emotional Speech Set"
@@ -45,11 +45,7 @@ _NAME = re.compile(r"(OAF|YAF)_([A-Za-z']+)_([A-Za-z]+)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of TESS, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that TESS does not have.
-    """
+    """Rows of the files named as those of TESS, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "TESS", name=_mended):
         label = name[3].lower()
         yield {
@@ -58,7 +54,6 @@ def parse(root: Path) -> Iterator[Row]:
             "text": f"Say the word {name[2].lower()}.",
             "prompt": name[2].lower(),
             "label": label,
-            "emotion": canonical(LABELS, label, path),
             "speaker": name[1],
             "gender": "female",
             "age": AGES[name[1]],

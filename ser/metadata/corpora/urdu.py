@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import canonical, named_as
+from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "URDU, emotional utterances of Urdu talk shows"
@@ -34,17 +34,12 @@ _NAME = re.compile(r"(S([FM])\d+)_F\d+_([A-Z])\d+")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of URDU, anywhere below the folder.
-
-    Raises:
-        CorpusError: a file name with an emotion that URDU does not have.
-    """
+    """Rows of the files named as those of URDU, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "URDU"):
         yield {
             "utterance_id": name[0],
             "path": path,
             "label": name[3],
-            "emotion": canonical(LABELS, name[3], path),
             "speaker": name[1],
             "gender": "male" if name[2] == "M" else "female",
         }
