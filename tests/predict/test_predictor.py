@@ -361,6 +361,22 @@ def test_recordings_of_another_band_or_with_more_channels_are_named(
     assert not [line for line in said if "band" in line or "channels" in line]
 
 
+def test_a_study_names_its_experiments_with_heads(tmp_path: Path) -> None:
+    names = [{"experiment": name} for name in ("source-only", "fine-tuned", "target-only")]
+    (tmp_path / "finetune.json").write_text(json.dumps({"variants": names, "data": {}}))
+    with pytest.raises(ConfigError, match="a study of 3 experiments, none of which saved a head"):
+        find_heads("finetune", tmp_path)
+    (tmp_path / "fine-tuned").mkdir()
+    (tmp_path / "fine-tuned" / "run-000.fold-1.safetensors").touch()
+    with pytest.raises(
+        ConfigError, match=r"a study, whose experiments have the heads; expected one of them: fine-tuned$"
+    ):
+        find_heads("finetune", tmp_path)
+    (tmp_path / "fit.json").write_text(json.dumps({"runs": [{"run": 0}]}))
+    with pytest.raises(ConfigError, match=r"fit saved no head\. Give the command of its record again, with --save"):
+        find_heads("fit", tmp_path)
+
+
 def test_a_wider_band_than_in_training_is_named() -> None:
     trained = AudioForm(lowest_rate=8000, highest_rate=11025, channels=2)
     heard = [Heard(name, rate, 2) for name, rate in zip("abcd", (8000, 11025, 16000, 11025), strict=True)]

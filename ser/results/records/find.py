@@ -117,9 +117,34 @@ def find_heads(model: str, folder: Path) -> list[Path]:
     heads = sorted(of.glob(f"*{HEAD}"))
     heads = [file for file in heads if is_final(file)] or heads
     if not heads:
-        read_object(of.with_name(f"{of.name}.json"), "result")  # where that is damaged, it says so
-        raise ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
+        raise _no_head(of)
     return heads
+
+
+def _no_head(of: Path) -> ConfigError:
+    """The error for a result without heads of its own: a study names those of its experiments that saved some.
+
+    Args:
+        of: the folder that its heads would be in, beside its file.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    record = read_object(of.with_name(f"{of.name}.json"), "result")
+    rows = [row for part in record.values() if isinstance(part, list) for row in part if isinstance(row, dict)]
+    parts = list(dict.fromkeys(str(row["experiment"]) for row in rows if row.get("experiment")))
+    saved = [name for name in parts if any(of.with_name(name).glob(f"*{HEAD}"))]
+    if saved:
+        return ConfigError(
+            f"{of.name} is a study, whose experiments have the heads",
+            expected=f"one of them: {', '.join(saved)}",
+        )
+    if parts:
+        return ConfigError(
+            f"{of.name} is a study of {len(parts)} experiments, none of which saved a head",
+            action="Give the command of one of them again with --save, or that of the study where it has this option.",
+        )
+    return ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
 
 
 def no_model(model: str, error: ConfigError, expected: str) -> ConfigError:
