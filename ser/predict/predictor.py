@@ -183,13 +183,15 @@ class Predictor(Judge):
             heard: what was heard, by row.
         """
         errors, seconds, shares = answer
+        rows = np.flatnonzero(errors == "")  # those that cannot be used have a reason of their own
+        names, seconds, shares = [names[k] for k in rows], seconds[rows], shares[rows]
         columns = output_columns(self.classes, self.head.target, self.dimensions)
         good = [one for row, one in heard.items() if not errors[row]]
         yield from filter(
             None,
             (
                 beyond_note(names, shares, columns, self.head.about.scales or {}),
-                long_note(names, np.where(errors == "", seconds, np.nan), self.head.longest),
+                long_note(names, seconds, self.head.longest),
                 telephone_note(good, self.head.audio, self.rate),
                 *form_notes(good, self.head.audio, self.rate),
                 novelty_note(names, shares[:, -1]) if self.knows_novelty else "",

@@ -415,6 +415,8 @@ def test_sound_unlike_the_training_is_novel(trained: Path, model: Path, monkeypa
     noise = (np.random.default_rng(0).normal(0, 0.2, 32000).astype(np.float32), 16000)
     assert predictor.predict([noise])["novelty"][0] > 1.2
     assert said[-1].startswith("1 of 1 recording is unlike the utterances in training")
+    predictor.predict([noise, *[trained / "none.wav"] * 200])  # that is not by chance among those that were heard
+    assert said[-1].startswith("1 of 1 recording is unlike the utterances in training")
     rows = predictor.timeline(noise, 1.0, hop=1.0)
     assert rows["novelty"].min() > 1
     assert said[-1].startswith("samples: 2 of 2 separate windows are unlike")
