@@ -184,7 +184,7 @@ class Predictor(Judge):
         """
         errors, seconds, shares = answer
         rows = np.flatnonzero(errors == "")  # those that cannot be used have a reason of their own
-        names, seconds, shares = [names[k] for k in rows], seconds[rows], shares[rows]
+        names, seconds, shares = [names[k] for k in rows.tolist()], seconds[rows], shares[rows]
         columns = output_columns(self.classes, self.head.target, self.dimensions)
         good = [one for row, one in heard.items() if not errors[row]]
         yield from filter(
