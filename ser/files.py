@@ -68,6 +68,8 @@ def why(error: BaseException) -> str:
     >>> why(PermissionError(13, "Permission denied", "a.csv")), why(ValueError("embedded null byte")), why(MemoryError())
     ('Permission denied', 'embedded null byte', 'MemoryError')
     """
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is {error.object[error.start]:#04x}, which is no text in {error.encoding.upper()}"
     said = error.strerror if isinstance(error, OSError) else ""
     return said or str(error) or type(error).__name__
 
@@ -171,9 +173,13 @@ def read_text(path: Path | str) -> str:
 
     Raises:
         OSError: as of `open_regular`.
-        ValueError: it is not in UTF-8.
+        ValueError: it is not in UTF-8; or is a Git LFS pointer or a page of HTML in place of the file.
     """
-    return read_bytes(path).decode("utf-8-sig")
+    content = read_bytes(path)
+    kind = text_in(content[:HEAD])
+    if kind in (POINTER, WEB_PAGE):
+        raise ValueError(kind)
+    return content.decode("utf-8-sig")
 
 
 def parse_json(text: str | bytes, every_key_once: bool = False) -> Any:

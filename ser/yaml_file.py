@@ -54,7 +54,7 @@ def read_yaml(path: Path, what: str) -> Any:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(problem, expected="text in UTF-8", found=error) from None
+        raise ConfigError(problem, expected="text in UTF-8", found=why(error)) from None
     return _parsed_json(text, problem) if path.suffix == ".json" else parse_yaml(text, problem)
 
 

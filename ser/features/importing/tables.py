@@ -28,7 +28,7 @@ from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
 from ser.features.importing.columns import INDEX, Columns, assign, of_words
 from ser.features.importing.feature_files import Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
-from ser.files import HEAD, open_regular, why_damaged
+from ser.files import HEAD, open_regular, why, why_damaged
 from ser.metadata.column_names import choose
 from ser.metadata.parsing import MARKS, refuse_stand_in
 from ser.metadata.words_in_cells import is_missing
@@ -240,7 +240,7 @@ def _delimited(path: Path) -> Opened:
             said = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)
             lines = [file.readline() if said else first, file.readline()]
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise CorpusError(f"cannot read {path}", expected="a CSV file of numbers", found=error) from None
+        raise CorpusError(f"cannot read {path}", expected="a CSV file of numbers", found=why(error)) from None
     delimiter = said[1] if said else max(",;\t", key=lines[0].count)
     cells = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
     header = _is_header(cells[0], cells[1], delimiter != ",")

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import ConfigError, UnusableError
-from ser.files import read_text, unreadable
+from ser.files import read_text, unreadable, why
 from ser.metadata.column_names import choose, plain
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
 from ser.metadata.words_in_cells import part_of
@@ -198,7 +198,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise unreadable(f"the folds {path}", error) from None
     except (ValueError, csv.Error) as error:  # ValueError: not in UTF-8
-        raise UnusableError(f"{path} is not CSV in UTF-8", found=error) from None
+        raise UnusableError(f"{path} is not CSV in UTF-8", found=why(error)) from None
     for number, line in enumerate(lines, start=2):
         if None in line or None in line.values():
             raise UnusableError(

@@ -219,6 +219,8 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
             "utterance_id,fold,part\n00-0,1,devl\n",
             "line 2: unknown part 'devl'; expected train, validation, test or unused",
         ),
+        ("version https://git-lfs.github.com/spec/v1\n", "is not CSV in UTF-8; found a Git LFS pointer"),
+        ("utterance_id,fold\n\udce4,1\n", "is not CSV in UTF-8; found byte 18 is 0xe4, which is no text in UTF-8"),
         ("utterance_id,fold,part\n00-0,1,test\n00-0,1,train\n", "line 3: 00-0 is in two parts of fold 1"),
         ("utterance_id,fold,part\n00-0,1,test\n00-1,1,train\n", "fold 1 has no part for 2 utterances, 00-2 first"),
         ("utterance_id,fold,part\nzz,1,test\n", "tests none of the 4 utterances in use; .* as 00-0; found first zz"),
@@ -228,7 +230,7 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path: Path, content: str, words: str) -> None:
     _, frame, _ = corpus(speakers=1, each=4)
-    (tmp_path / "f.csv").write_text(content)
+    (tmp_path / "f.csv").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=words):
         read_folds(tmp_path / "f.csv", frame)
 
