@@ -107,6 +107,11 @@ class Judge:
         return min((encoder.sample_rate for encoder in self.encoders if encoder.modality == "audio"), default=0)
 
     @property
+    def averaged(self) -> int:
+        """The number of heads whose mean is the answer, those in a graph among them."""
+        return sum(head.averaged if isinstance(head, OnnxHead) else 1 for head in self.heads)
+
+    @property
     def knows_novelty(self) -> bool:
         """True where all heads say what is novel to them."""
         return all(head.knows_novelty for head in self.heads)

@@ -62,10 +62,12 @@ class OnnxHead(SavedHead):
     Attributes:
         session: of onnxruntime.
         waveform: the audio that the graph reads; None where it reads features.
+        averaged: the number of heads whose mean the graph answers.
     """
 
     session: Any = None
     waveform: WaveformFacts | None = None
+    averaged: int = 1
 
     @property
     def inputs(self) -> list[Input]:
@@ -198,7 +200,7 @@ def load_onnx(path: Path) -> OnnxHead:
     answers = sorted(o.name for o in session.get_outputs())
     if OUTPUT not in answers:
         raise UnusableError(f"{path} is damaged or forged", expected=f"an output {OUTPUT}", found=answers)
-    return OnnxHead(facts.head, recipe, [], {}, (), session, facts.waveform)
+    return OnnxHead(facts.head, recipe, [], {}, (), session, facts.waveform, facts.heads)
 
 
 def check_runtime(asked: str | None, model: Path) -> None:

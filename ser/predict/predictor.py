@@ -48,7 +48,7 @@ class Predictor(Judge):
     """
 
     def __repr__(self) -> str:
-        heads = f"{len(self.heads)} heads" if len(self.heads) > 1 else "a head"
+        heads = f"{self.averaged} heads" if self.averaged > 1 else "a head"
         reads = ", ".join(source.name for source in self.head.inputs)
         return f"Predictor of {', '.join(self.classes)} by {heads} {self.head.config.head} on {reads}"
 

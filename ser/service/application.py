@@ -218,7 +218,7 @@ def _facts(name: str, predictor: Predictor) -> ModelFacts:
         classes=predictor.classes,
         dimensions=list(predictor.dimensions),
         scales={key: [scale["low"], scale["high"]] for key, scale in scales.items()},
-        heads=len(predictor.heads),
+        heads=predictor.averaged,
         dataset=about.dataset,
         encoders=[encoder.name for encoder in predictor.encoders],
         seconds=None if predictor.head.durations is None else list(predictor.head.durations),

@@ -79,7 +79,7 @@ def load_predictors(
         if not Path(model).is_file() or model.endswith(".json"):
             name = folder.resolve().name
         else:
-            name = f"{folder.name}/{own}" if folder.name else own
+            name = f"{folder.resolve().name}/{own}" if folder.name else own
         name = model if name in found else name  # of two folders with one name
         if name in found:
             raise ConfigError(f"--model {model}: {name} is there twice", expected="each head once")
@@ -158,7 +158,7 @@ def serve(
             expected="an address of this computer, and a port that is free",
             action="Take another: --port 8001.",
         ) from None
-    counts = {name: len(predictor.heads) for name, predictor in predictors.items()}
+    counts = {name: predictor.averaged for name, predictor in predictors.items()}
     said = [f"{name} ({count} {'head' if count == 1 else 'heads'})" for name, count in counts.items()]
     say(f"answers by {', '.join(said)}")
     with _signals_end_quietly():

@@ -231,6 +231,8 @@ def test_recordings_that_onnx_cannot_take_are_left_out_of_the_check(
         == "1 recording (1 left out, the first because the recording is longer than this model in ONNX can hear)"
     )
     assert done.difference < 1e-4
+    assert len(heads) > 1
+    assert exporting.Predictor([tmp_path / "m.onnx"]).averaged == len(heads)  # not the one graph
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(ConfigError, match=r"none of the recordings to check the graph on.*--clip FILE"):
         exporting.export_onnx(heads, tmp_path / "n.onnx", clips=[tmp_path / "bad.wav", clip])

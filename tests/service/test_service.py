@@ -657,6 +657,10 @@ def test_heads_that_cannot_be_served(workspace: Path, predictor: Predictor, monk
     monkeypatch.chdir(workspace / "results" / "mine")
     here = next(Path().glob("*.safetensors"))
     assert list(load_predictors([str(here)], *load)) == [here.stem]
+    monkeypatch.chdir(workspace / "results" / "mine" / "..")
+    # A file in the folder above: named by that folder, not by "..".
+    (workspace / here.name).write_bytes((workspace / "results" / "mine" / here.name).read_bytes())
+    assert list(load_predictors([str(Path("..") / here.name)], *load)) == [f"{workspace.name}/{here.stem}"]
     assert Address().is_local
     assert Address("localhost").is_local
     assert Address("::1").is_local
