@@ -86,9 +86,7 @@ def corpus(root: Path) -> None:
     chosen = np.random.default_rng(0).choice(len(paths), SAMPLE, replace=False)
     for name, change in CHANGES.items():
         copies = [fingerprint(*change(*sounds[k])) for k in chosen]
-        measured = [
-            Measured(peak=1.0, sha256=f"{n}", words=w) for n, w in enumerate([*(words[k] for k in chosen), *copies])
-        ]
+        measured = [Measured(peak=1.0, sha256=f"{n}", words=w) for n, w in enumerate([*(words[k] for k in chosen), *copies])]
         pairs = set(find_copies([str(n) for n in range(2 * SAMPLE)], measured).near_identical)
         found = sum((str(n), str(n + SAMPLE)) in pairs for n in range(SAMPLE))
         wrong = len(pairs) - found

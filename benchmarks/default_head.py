@@ -207,9 +207,7 @@ def pooled(line: dict[str, Any]) -> float:
     return float(uas(np.array(line["hits"]), np.array(line["counts"])).mean())
 
 
-def table(
-    found: dict[tuple[str, str, str], dict[str, Any]], corpora: list[str], names: list[str], normalize: str
-) -> None:
+def table(found: dict[tuple[str, str, str], dict[str, Any]], corpora: list[str], names: list[str], normalize: str) -> None:
     """Print UA by corpus, the mean, and the mean difference to `mlp` with its interval over speakers."""
     print(f"| setting | {' | '.join(corpora)} | mean | against mlp (95 %) |\n| --- {'| --- ' * (len(corpora) + 2)}|")
     for name in names:

@@ -151,8 +151,7 @@ def run(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     bounds = {f"bound {n}": partial(forward, model, noise.split(n), sync) for n in sizes}
     choices = {"ser": arguments.dtype} | ({} if gpu else {"ser bf16": "bfloat16"})
     encoders = {
-        n: load(str(arguments.models / name), "audio", EncoderOptions(device=device, dtype=d))
-        for n, d in choices.items()
+        n: load(str(arguments.models / name), "audio", EncoderOptions(device=device, dtype=d)) for n, d in choices.items()
     }
     jobs = 1 if not gpu else arguments.jobs
     even = list(np.random.default_rng(2).normal(0, 0.1, (len(seconds), samples)).astype(np.float32))
@@ -162,9 +161,7 @@ def run(name: str, arguments: argparse.Namespace, folder: Path) -> str:
                     preprocessor, paths, folder / f"npy-{name}", device)  # fmt: skip
     clock = time.perf_counter if gpu else time.process_time
     taken = measure({**bounds, "loop": usual, **mine}, arguments.rounds, clock)
-    return line(
-        name, arguments.lengths, taken, f"{total / taken['ser']:.1f} s", GFLOP.get(name, 0) * total / taken["ser"]
-    )
+    return line(name, arguments.lengths, taken, f"{total / taken['ser']:.1f} s", GFLOP.get(name, 0) * total / taken["ser"])
 
 
 def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
@@ -190,9 +187,7 @@ def run_text(name: str, arguments: argparse.Namespace, folder: Path) -> str:
     parts = [generator.integers(10, 20000, (n, words + 2 + k)) for k, n in enumerate((len(texts) - longer, longer))]
     noise = [torch.from_numpy(part).to(arguments.device) for part in parts]
     bounds = {
-        f"bound {n}": partial(
-            forward, lambda x: model(x).last_hidden_state, [b for t in noise for b in t.split(n)], sync
-        )
+        f"bound {n}": partial(forward, lambda x: model(x).last_hidden_state, [b for t in noise for b in t.split(n)], sync)
         for n in (32, 128)
     }
     even = [" ".join(["w1"] * (words + (k >= len(texts) - longer))) for k in range(len(texts))]

@@ -64,10 +64,7 @@ def run(name: str, given: argparse.Namespace) -> bool:
     count, log = stem.with_suffix(".count").resolve(), stem.with_suffix(".log")
     count.unlink(missing_ok=True)
     setting = {SECONDS: given.minutes * 60, COUNT: count, BYTES: int(given.gigabytes * 2**30)}
-    setting |= {
-        "SER_FUZZ_EXAMPLES": 10**9,
-        "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), str(TESTS.parent))),
-    }
+    setting |= {"SER_FUZZ_EXAMPLES": 10**9, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), str(TESTS.parent)))}
     command = [
         sys.executable,
         "-m",
@@ -83,9 +80,7 @@ def run(name: str, given: argparse.Namespace) -> bool:
     ]
     begin = time.monotonic()
     with log.open("w") as file:
-        ended = subprocess.run(
-            command, env=os.environ | {k: str(v) for k, v in setting.items()}, stdout=file, stderr=file
-        )
+        ended = subprocess.run(command, env=os.environ | {k: str(v) for k, v in setting.items()}, stdout=file, stderr=file)
     minutes = (time.monotonic() - begin) / 60
     inputs, processor = count.read_text().split() if count.is_file() else ("0", "0")
     failed = ended.returncode not in (0, pytest.ExitCode.INTERRUPTED)
@@ -104,9 +99,7 @@ def pytest_runtest_call(item: Any) -> Iterator[None]:
         limit = int(os.environ[BYTES])
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         test = item.obj.hypothesis
-        test.inner_test = counted(
-            test.inner_test, Path(os.environ[COUNT]), time.monotonic() + float(os.environ[SECONDS])
-        )
+        test.inner_test = counted(test.inner_test, Path(os.environ[COUNT]), time.monotonic() + float(os.environ[SECONDS]))
     yield
 
 

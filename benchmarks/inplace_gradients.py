@@ -65,12 +65,8 @@ def main() -> None:
             choose(way)
             stacks[way] = Stack(data, config, list(range(runs)), None)
         times = measure(stacks, given.rounds, given.steps)
-        ratios = [
-            statistics.median(p / w for p, w in zip(times["plain"], times[way], strict=True)) for way in list(WAYS)[1:]
-        ]
-        print(
-            f"| {case} | " + " | ".join(f"{v:.2f}" for v in [*map(statistics.median, times.values()), *ratios]) + " |"
-        )
+        ratios = [statistics.median(p / w for p, w in zip(times["plain"], times[way], strict=True)) for way in list(WAYS)[1:]]
+        print(f"| {case} | " + " | ".join(f"{v:.2f}" for v in [*map(statistics.median, times.values()), *ratios]) + " |")
 
 
 def products(rounds: int) -> None:

@@ -38,15 +38,7 @@ def main() -> int:
 def compare(arguments: argparse.Namespace, folder: Path) -> int:
     """Make both stores and compare them; returns the exit code."""
     command = [sys.executable, "-c", "from ser.cli import entry; entry()", "extract", "--quiet"]
-    command += [
-        "--dataset",
-        arguments.dataset,
-        "--root",
-        str(arguments.root),
-        "--audio",
-        arguments.audio,
-        "--workspace",
-    ]
+    command += ["--dataset", arguments.dataset, "--root", str(arguments.root), "--audio", arguments.audio, "--workspace"]
     whole, killed = (folder / w / "features" / arguments.dataset / f"{arguments.audio}.h5" for w in ("whole", "killed"))
     first, seconds = timed([*command, str(folder / "whole")], shards_folder(whole))
     print(f"in one go: {seconds:.1f} s, the first shard after {first:.1f} s; {os.cpu_count()} cores", flush=True)
@@ -63,10 +55,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> int:
         shards = len(list(shards_folder(killed).glob("*.h5")))
         torn = len(list(killed.parent.rglob("*.tmp")))
         how = "killed" if hit else "had ended"
-        print(
-            f"{number:3}: {how} after {delay:5.2f} s; {kept} utterances in {shards} shards, {torn} torn files",
-            flush=True,
-        )
+        print(f"{number:3}: {how} after {delay:5.2f} s; {kept} utterances in {shards} shards, {torn} torn files", flush=True)
         if kept < before:
             print(f"LOST {before - kept} committed utterances")
             return 1

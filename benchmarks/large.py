@@ -96,9 +96,7 @@ def store(workspace: Path, rows: int, width: int, frames: int = 0) -> None:
             values = (rng.normal(0, 1, (len(some), width)) + centres[classes]).astype(np.float32)
             return [Record(i.id, v, sources[i.id]) for i, v in zip(some, values, strict=True)]
         lengths = rng.integers(frames // 2, frames * 3 // 2 + 1, len(some))
-        drawn = rng.standard_normal((int(lengths.sum()), width), np.float32) + np.repeat(
-            centres[classes], lengths, axis=0
-        )
+        drawn = rng.standard_normal((int(lengths.sum()), width), np.float32) + np.repeat(centres[classes], lengths, axis=0)
         each = np.split(drawn.astype(np.float16), np.cumsum(lengths)[:-1])
         return [Record(i.id, v, sources[i.id]) for i, v in zip(some, each, strict=True)]
 

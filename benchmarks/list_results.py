@@ -68,13 +68,7 @@ def template(runs: int, folds: int) -> Summary:
         for r in range(runs)
         for f in range(folds)
     ]
-    store = {
-        "features_sha256": "a" * 64,
-        "sha256": "b" * 64,
-        "encoder": "egemaps",
-        "level": "utterance",
-        "identity": {},
-    }
+    store = {"features_sha256": "a" * 64, "sha256": "b" * 64, "encoder": "egemaps", "level": "utterance", "identity": {}}
     data = {
         "dataset": "ravdess",
         "table": {"path": "metadata/ravdess.csv", "sha256": "c" * 64},

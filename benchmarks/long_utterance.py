@@ -86,9 +86,7 @@ def main() -> None:
         for name in chosen.only:
             folder = "" if name in SIGNAL else str(chosen.models / name)
             if folder:  # in a process of its own: a process starts with the peak of the one that starts it
-                subprocess.run(
-                    [sys.executable, models.__file__, str(chosen.models), name], check=True, capture_output=True
-                )
+                subprocess.run([sys.executable, models.__file__, str(chosen.models), name], check=True, capture_output=True)
             print(row(name, folder, minutes, chosen.limit), flush=True)
 
 

@@ -71,12 +71,7 @@ def metered(*words: str) -> tuple[int, float, float, float]:
     command = [sys.executable, "-c", "from ser.cli import entry; entry()", *words]
     done = subprocess.run([sys.executable, "-c", METER, *command], stdout=subprocess.PIPE, text=True, check=True)
     code, seconds, peak, processor = json.loads(done.stdout.splitlines()[-1])
-    return (
-        code,
-        seconds,
-        peak / (2**20 if sys.platform == "darwin" else 2**10),
-        processor,
-    )  # macOS gives bytes, Linux KiB
+    return (code, seconds, peak / (2**20 if sys.platform == "darwin" else 2**10), processor)  # macOS gives bytes, Linux KiB
 
 
 def metadata(files: int) -> None:
@@ -134,9 +129,7 @@ def podcast_tree(root: Path, turns: int) -> None:
                 cell = f"WORKER{worker:08d}; {words[choice]}; {words[choice]},Concerned; A:{a}.0; V:{v}.0; D:{d}.0;"
                 details.write(f'{name}.wav,"{cell}"\n')
             (root / "Audios" / f"{name}.wav").write_bytes(sound)
-            (root / "Transcripts" / f"{name}.txt").write_text(
-                "And then it was said, in a few words, what had been done."
-            )
+            (root / "Transcripts" / f"{name}.txt").write_text("And then it was said, in a few words, what had been done.")
 
 
 def profiled(root: Path) -> None:
@@ -169,9 +162,7 @@ def copies(count: int) -> None:
     before, clock = _peak(), time.monotonic()
     pairs = find_copies([str(k) for k in range(count)], found).near_identical
     right = {(str(k), str(count - 1 - k)) for k in range(count // 100)}
-    print(
-        f"\n{count:,} fingerprints: {time.monotonic() - clock:.1f} s, {_peak() - before:.0f} MiB above the fingerprints"
-    )
+    print(f"\n{count:,} fingerprints: {time.monotonic() - clock:.1f} s, {_peak() - before:.0f} MiB above the fingerprints")
     print(f"{len(right & set(pairs)):,} of {len(right):,} copies found, {len(set(pairs) - right)} pairs that are none")
 
 

@@ -90,28 +90,14 @@ def emotion2vec(folder: Path) -> None:
         "decoder": None,
     }
     settings = {"embed_dim": 768, "depth": 8, "num_heads": 12, "mlp_ratio": 4.0, "norm_eps": 1e-5, "norm_affine": True}
-    rates = (
-        "encoder_dropout",
-        "attention_dropout",
-        "activation_dropout",
-        "post_mlp_drop",
-        "dropout_input",
-        "layerdrop",
-    )
+    rates = ("encoder_dropout", "attention_dropout", "activation_dropout", "post_mlp_drop", "dropout_input", "layerdrop")
     settings |= dict.fromkeys((*rates, "start_drop_path_rate", "end_drop_path_rate"), 0.0)
-    settings |= {
-        "layer_norm_first": False,
-        "end_of_block_targets": False,
-        "normalize": True,
-        "modalities": {"audio": audio},
-    }
+    settings |= {"layer_norm_first": False, "end_of_block_targets": False, "normalize": True, "modalities": {"audio": audio}}
     torch.manual_seed(0)
     torch.save({"model": Emotion2vecNet(settings).state_dict()}, folder / "model.pt")
     (folder / "config.yaml").write_text(yaml.safe_dump({"model": "Emotion2vec", "model_conf": settings}))
     files = {"file_path_metas": {"init_param": "model.pt", "config": "config.yaml"}}
-    (folder / "configuration.json").write_text(
-        json.dumps({"framework": "pytorch", "model": {"type": "funasr"}, **files})
-    )
+    (folder / "configuration.json").write_text(json.dumps({"framework": "pytorch", "model": {"type": "funasr"}, **files}))
 
 
 def _save(folder: Path, model: Any) -> None:

@@ -31,16 +31,7 @@ from sklearn import metrics as sk
 from ser.audit.agreement import krippendorff_alpha
 from ser.audit.recordings import cramers_v
 from ser.explain.modalities import coalitions_of, shapley
-from ser.results.metrics import (
-    abstention,
-    calibration,
-    classification,
-    conformal,
-    gaps,
-    intervals,
-    novelty,
-    soft_labels,
-)
+from ser.results.metrics import abstention, calibration, classification, conformal, gaps, intervals, novelty, soft_labels
 from ser.results.metrics.measures import run_scores
 from ser.results.plotting.feature_map import neighbours_alike
 from ser.results.statistics import paired, permutation
@@ -54,9 +45,7 @@ Pair: TypeAlias = tuple[Any, Any]
 CHECKS: list[tuple[str, str, str, Callable[[], Iterator[Pair]]]] = []
 
 
-def check(
-    number: str, package: str, what: str
-) -> Callable[[Callable[[], Iterator[Pair]]], Callable[[], Iterator[Pair]]]:
+def check(number: str, package: str, what: str) -> Callable[[Callable[[], Iterator[Pair]]], Callable[[], Iterator[Pair]]]:
     """Enter a check: a generator of pairs of our number and the other.
 
     Args:
@@ -166,11 +155,7 @@ def ratings() -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for seed in range(100):
         r = rng(seed)
         n = int(r.integers(2, 50))
-        t = (
-            r.choice([1.0, 2.0, 3.5, 4.0, 5.0], n)
-            if seed % 2
-            else r.normal(r.choice([0, 3, 100]), r.choice([0.1, 1, 5]), n)
-        )
+        t = r.choice([1.0, 2.0, 3.5, 4.0, 5.0], n) if seed % 2 else r.normal(r.choice([0, 3, 100]), r.choice([0.1, 1, 5]), n)
         p = t.copy() if seed % 10 == 0 else t * r.choice([-1, 0.5, 1]) + r.normal(size=n)
         if np.ptp(t) > 0 and np.ptp(p) > 0:
             yield t, p
@@ -428,9 +413,7 @@ def _() -> Iterator[Pair]:
         r = rng(seed)
         speaker = r.integers(0, 60, 1500)
         right = (r.random(1500) < (0.3 + 0.5 * r.random(60))[speaker]).astype(float)
-        frame = pd.DataFrame(
-            {"true": "a", "predicted": np.where(right, "a", "b"), "run": 0, "speaker": speaker.astype(str)}
-        )
+        frame = pd.DataFrame({"true": "a", "predicted": np.where(right, "a", "b"), "run": 0, "speaker": speaker.astype(str)})
         counts = intervals.unit_counts(frame, ["a", "b"], frame["speaker"])
         drawn = intervals.scores_drawn_again(counts, gaps_measure(), 4000)[1]
         fit = sm.OLS(right, np.ones(1500)).fit(cov_type="cluster", cov_kwds={"groups": speaker})
@@ -456,9 +439,7 @@ def two_systems(seed: int, units: int, runs: int) -> tuple[np.ndarray, np.ndarra
     """Counts `(units, runs, 3, 3)` of two systems on the same utterances."""
     r = rng(seed)
     truth = r.multinomial(12, [0.5, 0.3, 0.2], units)
-    made = [
-        [[[r.multinomial(m, r.dirichlet(np.ones(3))) for m in t] for _ in range(runs)] for t in truth] for _ in "ab"
-    ]
+    made = [[[[r.multinomial(m, r.dirichlet(np.ones(3))) for m in t] for _ in range(runs)] for t in truth] for _ in "ab"]
     return np.array(made[0]), np.array(made[1])
 
 
@@ -554,13 +535,11 @@ def _() -> Iterator[Pair]:
     for seed in range(10):
         players = ("a", "b", "c", "d")
         value = {
-            c: float(rng(seed + len(c)).random() + rng(hash(tuple(sorted(c))) % 1000).random())
-            for c in coalitions_of(players)
+            c: float(rng(seed + len(c)).random() + rng(hash(tuple(sorted(c))) % 1000).random()) for c in coalitions_of(players)
         }
         for one in players:
             added = [
-                value[frozenset(o[: o.index(one) + 1])] - value[frozenset(o[: o.index(one)])]
-                for o in permutations(players)
+                value[frozenset(o[: o.index(one) + 1])] - value[frozenset(o[: o.index(one)])] for o in permutations(players)
             ]
             yield shapley(value, one), np.mean(added)
 

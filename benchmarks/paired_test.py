@@ -89,9 +89,7 @@ def size(s: Structure, luck: tuple[float, float], seeds: int, number: int) -> li
     return [float(v) for v in (np.array(found) <= LEVEL).mean(0)]
 
 
-def power(
-    s: Structure, luck: tuple[float, float], seeds: int, number: int, effect: float
-) -> tuple[float, float, float]:
+def power(s: Structure, luck: tuple[float, float], seeds: int, number: int, effect: float) -> tuple[float, float, float]:
     """Measured power of both together, the mean of what `ser results compare` would predict, the mean difference in UA."""
     speaker, fold = np.arange(s.speakers), np.arange(s.speakers) % s.folds
     found, predicted, differences = [], [], []

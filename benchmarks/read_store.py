@@ -216,11 +216,7 @@ def measure(case: str, count: int, rounds: int, root: Path) -> None:
     same = {found[way][0]["crc"] for way in ways if way in ("store", "unchecked", "datasets", "npy", "pickle")}
     assert len(same) == 1, "the ways have read different values"
     print(f"\n{CASES[case].format(n=f'{count:,}', rows=f'{rows:,}')}: {size / 1e6:,.0f} MB\n")
-    print(
-        "| way | seconds | lowest to highest | to the store | GB/s | peak memory, results |\n| --- "
-        + "| ---: " * 5
-        + "|"
-    )
+    print("| way | seconds | lowest to highest | to the store | GB/s | peak memory, results |\n| --- " + "| ---: " * 5 + "|")
     ours = statistics.median(r["seconds"] for r in found["store"])
     for way in ways:
         seconds = [r["seconds"] for r in found[way]]
@@ -246,9 +242,7 @@ def main() -> None:
     if given.child:
         child(given.child, given.folder, given.check)
         return
-    print(
-        f"{os.cpu_count()} cores, NumPy {np.__version__}, HDF5 {h5py.version.hdf5_version}, zlib {zlib.ZLIB_RUNTIME_VERSION}"
-    )
+    print(f"{os.cpu_count()} cores, NumPy {np.__version__}, HDF5 {h5py.version.hdf5_version}, zlib {zlib.ZLIB_RUNTIME_VERSION}")
     with tempfile.TemporaryDirectory(prefix="ser-read-", dir=given.folder) as folder:
         for case in given.cases:
             measure(case, max(1, round(COUNT * given.scale)), given.rounds, Path(folder))

@@ -41,9 +41,7 @@ class Dask:
 
     def _start(self, module: str, *words: str) -> subprocess.Popen[bytes]:
         command = [PYTHON, "-m", f"distributed.cli.{module}", *words]
-        return subprocess.Popen(
-            command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        return subprocess.Popen(command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def scheduler(self) -> None:
         port = self.address.rsplit(":", 1)[1]
@@ -167,18 +165,7 @@ def main() -> None:
     parser.add_argument("--fit", default="--head mlp --head-option hidden=64", help="further words of ser fit")
     given = parser.parse_intermixed_args()
     words = ["--workspace", str(given.workspace), "--dataset", given.dataset, "--audio", given.store]
-    words += [
-        "--runs",
-        given.runs,
-        "--epochs",
-        given.epochs,
-        "--protocol",
-        "speaker",
-        "--folds",
-        "6",
-        "--stack",
-        given.stack,
-    ]
+    words += ["--runs", given.runs, "--epochs", given.epochs, "--protocol", "speaker", "--folds", "6", "--stack", given.stack]
     words += ["--device", "cpu", *shlex.split(given.fit)]
     first = None
     for way in given.ways:

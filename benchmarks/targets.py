@@ -31,13 +31,7 @@ from ser.synthesis.voices import ACCENTS, CHANCE, Style, speaker
 from ser.workspace import Workspace
 
 SPEAKERS, EACH, RATERS, RUNS = 12, 50, 6, 5
-ON_RATINGS: dict[str, Any] = {
-    "target": "arousal,valence",
-    "protocol": "speaker",
-    "folds": 6,
-    "runs": RUNS,
-    "limit": LIMIT,
-}
+ON_RATINGS: dict[str, Any] = {"target": "arousal,valence", "protocol": "speaker", "folds": 6, "runs": RUNS, "limit": LIMIT}
 #                   pitch span tempo level tension breath rough tremor rise smile
 AROUSAL = np.array([3.0, 0.4, -0.12, 4.0, 0.6, -1.0, 0.2, 0.0, 0.0, 0.0])
 VALENCE = np.array([0.8, 0.2, 0.0, 0.0, -0.3, 0.0, -0.4, 0.0, 1.2, 0.06])
@@ -52,9 +46,7 @@ def bias() -> None:
         cells = []
         for n in (4, 8, 16, 32, 64, 128, 256):
             x = random.normal(size=(20_000, n))
-            y = truth * x + np.sqrt(1 - truth**2) * random.normal(
-                size=(20_000, n)
-            )  # equal means and variances: CCC is rho
+            y = truth * x + np.sqrt(1 - truth**2) * random.normal(size=(20_000, n))  # equal means and variances: CCC is rho
             cov = ((x - x.mean(1, keepdims=True)) * (y - y.mean(1, keepdims=True))).mean(1)
             ccc = 2 * cov / (x.var(1) + y.var(1) + (x.mean(1) - y.mean(1)) ** 2)
             cells.append(f"{ccc.mean():.3f}")
@@ -79,9 +71,7 @@ def corpus(folder: Path) -> Workspace:
             moves = tracks(sentence, float(np.exp(np.clip(manner.tempo, -0.6, 0.6))), own)
             name = f"{who.actor}_{k:02d}"
             soundfile.write(root / f"{name}.wav", record(speak(who, manner, moves, own), place, 5, own), 16000)
-            rated = np.clip(
-                np.rint(4 + 2.5 * np.array([arousal, valence])[:, None] + random.normal(0, 1, (2, RATERS))), 1, 7
-            )
+            rated = np.clip(np.rint(4 + 2.5 * np.array([arousal, valence])[:, None] + random.normal(0, 1, (2, RATERS))), 1, 7)
             rows.append(
                 {
                     "utterance_id": name,
@@ -93,12 +83,7 @@ def corpus(folder: Path) -> Workspace:
                 }
             )
     scale: Any = {"low": 1, "high": 7}
-    facts: Any = {
-        "corpus": "csv",
-        "root": str(root),
-        "language": "en",
-        "dimensions": {"arousal": scale, "valence": scale},
-    }
+    facts: Any = {"corpus": "csv", "root": str(root), "language": "en", "dimensions": {"arousal": scale, "valence": scale}}
     write_table(make_table(rows, "rated", facts), space)
     return space
 
@@ -107,17 +92,7 @@ def ratings(folder: Path) -> None:
     """Heads, ridge regression and SVR on the same eGeMAPS features, speakers kept apart."""
     space = corpus(folder)
     if main(
-        [
-            "extract",
-            "--dataset",
-            "rated",
-            "--root",
-            str(folder / "audio"),
-            "--audio",
-            "egemaps",
-            "--workspace",
-            str(folder),
-        ]
+        ["extract", "--dataset", "rated", "--root", str(folder / "audio"), "--audio", "egemaps", "--workspace", str(folder)]
     ):
         sys.exit(1)
     heads(space, "rated", **ON_RATINGS)
@@ -150,9 +125,7 @@ def epoch(folder: Path) -> None:
     """The losses `ccc` and `ccc_epoch` in batches of three sizes, on the corpus of `ratings`."""
     space = Workspace(folder)
     for size in (4, 8, 32):
-        batch, whole = (
-            ser.fit("rated", space, loss=loss, batch_size=size, **ON_RATINGS) for loss in ("ccc", "ccc_epoch")
-        )
+        batch, whole = (ser.fit("rated", space, loss=loss, batch_size=size, **ON_RATINGS) for loss in ("ccc", "ccc_epoch"))
         scores = " | ".join(
             f"{found['pooled'][m]['mean']:.3f} ± {found['pooled'][m]['std']:.3f}"
             for found in (batch, whole)

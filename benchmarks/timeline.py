@@ -210,9 +210,7 @@ def speakers(args: argparse.Namespace) -> None:
             said[round(row["start"] / STEP) : round(row["end"] / STEP)] = row["speaker"] or 0
         found = _diarization_error(truth, said)
         errors[genders].append(found)
-        print(
-            pair, "error {:.3f}, of it confused {:.3f}; all one speaker {:.3f}; {} speakers".format(*found), flush=True
-        )
+        print(pair, "error {:.3f}, of it confused {:.3f}; all one speaker {:.3f}; {} speakers".format(*found), flush=True)
     for name, values in errors.items():
         means = np.mean(values, axis=0)
         right = np.mean([v[3] == 2 for v in values])
@@ -222,9 +220,7 @@ def speakers(args: argparse.Namespace) -> None:
         )
 
 
-def conversations(
-    args: argparse.Namespace,
-) -> Iterator[tuple[list[str], str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+def conversations(args: argparse.Namespace) -> Iterator[tuple[list[str], str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """Draw calls of two speakers on one channel, pairs of one gender and of two in turns.
 
     Yields:
@@ -239,9 +235,7 @@ def conversations(
     gender = frame.groupby("speaker")["gender"].first()
     rng = np.random.default_rng(0)
     pairs = list(combinations(sorted(frame["speaker"].unique()), 2))
-    same = [
-        [p for p in rng.permutation(pairs).tolist() if (gender[p[0]] == gender[p[1]]) is one] for one in (True, False)
-    ]
+    same = [[p for p in rng.permutation(pairs).tolist() if (gender[p[0]] == gender[p[1]]) is one] for one in (True, False)]
     for pair in [p for p in chain.from_iterable(zip_longest(*same)) if p][: args.pairs]:
         genders = "one gender" if gender[pair[0]] == gender[pair[1]] else "two genders"
         yield pair, genders, *_conversation(frame, args.root, pair, args.minutes * 60, rng)
@@ -312,9 +306,7 @@ def length(args: argparse.Namespace) -> None:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             rows = [json.loads(line) for line in done.stdout.splitlines()]
             factor = seconds / minutes / 60
-            print(
-                f"{minutes:g} min: {seconds:.1f} s, real-time factor {factor:.4f}, peak {peak:.0f} MiB, {len(rows)} rows"
-            )
+            print(f"{minutes:g} min: {seconds:.1f} s, real-time factor {factor:.4f}, peak {peak:.0f} MiB, {len(rows)} rows")
 
 
 def main() -> None:

@@ -65,9 +65,7 @@ CASES = {
     "cross_attention": Case("cross_attention", POOLED, epochs=3),
     "linear": Case("linear", POOLED, runs=20, epochs=20),
     "mlp": Case("mlp", POOLED, ("hidden=64",), runs=20, epochs=15),
-    "cross_attention_frames": Case(
-        "cross_attention", ((768, 100, 100), (768, 20, 20)), runs=2, epochs=1, utterances=320
-    ),
+    "cross_attention_frames": Case("cross_attention", ((768, 100, 100), (768, 20, 20)), runs=2, epochs=1, utterances=320),
     "cross_attention_mixed": Case("cross_attention", ((768, 50, 250), (768, 10, 40)), runs=2, epochs=1, utterances=320),
     "resnet18": Case("resnet18", ((64, 300, 300),), runs=2, epochs=1, utterances=300),
     "cnn_bilstm": Case("cnn_bilstm", ((64, 300, 300),), runs=2, epochs=1, utterances=320),
@@ -98,9 +96,7 @@ def main() -> None:
         return
     given = {k: v for k in ("runs", "epochs", "utterances") if (v := getattr(arguments, k))}
     print(f"{os.cpu_count()} cores; wall seconds, medians of {arguments.rounds} rounds that take turns\n")
-    print(
-        "| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |"
-    )
+    print("| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in arguments.case:
         compare(name, CASES[name]._replace(**given), arguments.rounds, arguments.precision)
@@ -130,9 +126,7 @@ COMMANDS = {
 def table(cases: list[str], tasks: list[str], scale: float, rounds: int, runs: int, epochs: int) -> None:
     """The table of what must be shown."""
     print(f"{os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}; medians of {rounds} rounds that take turns\n")
-    print(
-        "| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |"
-    )
+    print("| case | runs x epochs | steps an epoch | usual loop | ser fit | times faster | the same, without start-up |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name, (length, share) in SHORT.items():
         if name not in cases:
@@ -153,9 +147,7 @@ def table(cases: list[str], tasks: list[str], scale: float, rounds: int, runs: i
                 pickles(space, "whole", whole)
                 sizes = [len(parts["train"]), len(whole["train"])]
         sizes.append(len(parts["train"]))
-        print(
-            f"\nTraining utterances: in-domain {sizes[0]}; else {sizes[1]} of the source and {sizes[2]} of the target."
-        )
+        print(f"\nTraining utterances: in-domain {sizes[0]}; else {sizes[1]} of the source and {sizes[2]} of the target.")
         print(f"{runs} runs of {epochs} epochs\n")
         print(
             "| task | script, s | ser, s | times faster | script, processor s | ser, processor s | times less | of equal work |"
@@ -260,10 +252,7 @@ def compare(name: str, case: Case, rounds: int, precision: str = "float32") -> N
     whole = statistics.median(a / b for a, b in times)
     bare = statistics.median((a - idle[0]) / (b - idle[1]) for a, b in times)
     steps = -(-case.utterances // 16)
-    print(
-        f"| {name} | {case.runs} x {case.epochs} | {steps} | {loop:.1f} | {own:.1f} | {whole:.2f} | {bare:.2f} |",
-        flush=True,
-    )
+    print(f"| {name} | {case.runs} x {case.epochs} | {steps} | {loop:.1f} | {own:.1f} | {whole:.2f} | {bare:.2f} |", flush=True)
     if name == "cross_attention":
         matmul, state = bound(case)
         best = (matmul + state) * steps * case.epochs * case.runs / (os.cpu_count() or 1)
@@ -298,8 +287,7 @@ def cost(device: str, names: list[str]) -> None:
         one[name, utterances] = one.get((name, utterances), bare) if runs > 1 else bare
         times = f"{bare / one[name, utterances]:.2f}" if utterances == 2755 else ""
         print(
-            f"| {name} | {epochs} | {runs} | {utterances:,} | {seconds:.1f} s | {times} | {memory / 1024:.0f} MB |",
-            flush=True,
+            f"| {name} | {epochs} | {runs} | {utterances:,} | {seconds:.1f} s | {times} | {memory / 1024:.0f} MB |", flush=True
         )
 
 

@@ -75,9 +75,7 @@ class Cross(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(hidden, heads, dropout=dropout, batch_first=True)
-        self.feed = nn.Sequential(
-            nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * hidden, hidden)
-        )
+        self.feed = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * hidden, hidden))
         self.first, self.second, self.dropout = nn.LayerNorm(hidden), nn.LayerNorm(hidden), nn.Dropout(dropout)
 
     def forward(self, x: Tensor, source: Tensor, padding: Tensor) -> Tensor:
@@ -90,22 +88,17 @@ class Cross(nn.Module):
 class CrossAttention(nn.Module):
     """Two modalities, a transformer layer each, two layers of bidirectional cross-attention, mean, two linear layers."""
 
-    def __init__(
-        self, sizes: list[int], classes: int, hidden: int = 384, layers: int = 2, dropout: float = 0.3
-    ) -> None:
+    def __init__(self, sizes: list[int], classes: int, hidden: int = 384, layers: int = 2, dropout: float = 0.3) -> None:
         super().__init__()
         self.project = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Dropout(dropout))
-            for size in sizes
+            nn.Sequential(nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Dropout(dropout)) for size in sizes
         )
         self.modality = nn.Parameter(torch.randn(2, hidden) * 0.02)
         self.encode = nn.ModuleList(
             nn.TransformerEncoderLayer(hidden, 8, 4 * hidden, dropout, "gelu", batch_first=True) for _ in sizes
         )
         self.cross = nn.ModuleList(nn.ModuleList(Cross(hidden, 8, dropout) for _ in sizes) for _ in range(layers))
-        self.head = nn.Sequential(
-            nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
-        )
+        self.head = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
 
     def forward(self, stores: list[tuple[Tensor, Tensor]]) -> Tensor:
         (a, no_a), (b, no_b) = stores
@@ -145,9 +138,7 @@ class ResNet(nn.Module):
         super().__init__()
         stem = [nn.Conv2d(1, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
         widths = (64, 64, 128, 256, 512)
-        blocks = [
-            Basic(widths[k + half], widths[k + 1], 2 if k and not half else 1) for k in range(4) for half in (0, 1)
-        ]
+        blocks = [Basic(widths[k + half], widths[k + 1], 2 if k and not half else 1) for k in range(4) for half in (0, 1)]
         self.net = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
 
     def forward(self, stores: list[tuple[Tensor, Tensor]]) -> Tensor:

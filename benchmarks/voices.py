@@ -140,20 +140,15 @@ def report(calls: list[tuple[list[str], Array, Array]]) -> None:
     rng = np.random.default_rng(0)
     sets = {"calls": [(v[o > 0], o[o > 0]) for _, v, o in calls]}
     sets |= {
-        f"{n} speakers": mixtures(calls, n)
-        for n in range(1, min(4, len({name for pair, _, _ in calls for name in pair})) + 1)
+        f"{n} speakers": mixtures(calls, n) for n in range(1, min(4, len({name for pair, _, _ in calls for name in pair})) + 1)
     }
     ways: dict[str, Way] = {f"limit {x}": with_limit("SIMILARITY", x, None) for x in (0.2, 0.25, 0.275, 0.3, 0.35, 0.4)}
     ways |= {f"spectral, merged to {x}": lambda v, x=x: spectral(v, x) for x in (0.8, 0.7, 0.6, 0.55, 0.5)}
     for name, way in ways.items():
         found = {key: [confused(way(v), t) for v, t in made] for key, made in sets.items()}
-        words = [
-            f"{key} {np.mean([e for e, _ in f]):.3f} ({np.mean([n for _, n in f]):.1f})" for key, f in found.items()
-        ]
+        words = [f"{key} {np.mean([e for e, _ in f]):.3f} ({np.mean([n for _, n in f]):.1f})" for key, f in found.items()]
         print(f"{name}: confused (clusters): {', '.join(words)}", flush=True)
-    odd = [
-        (np.concatenate([v, *2 * [np.abs(v).mean() * rng.normal(size=(1, v.shape[1]))]]), t) for v, t in sets["calls"]
-    ]
+    odd = [(np.concatenate([v, *2 * [np.abs(v).mean() * rng.normal(size=(1, v.shape[1]))]]), t) for v, t in sets["calls"]]
     for limit in (-1.0, 0.25, 0.275, 0.3, 1.01):  # -1: few windows are always a speaker; above 1: never
         way = with_limit("SIMILARITY", limit, 2)
         wrong = [confused(way(v)[:-2], t)[0] for v, t in odd]
@@ -161,8 +156,7 @@ def report(calls: list[tuple[list[str], Array, Array]]) -> None:
         for few in (1, 2, 3):
             made = quiet(calls, few)
             right = [
-                confused(labels := way(v), t)[0] < 0.1
-                and not set(labels[t == 1]) & {np.bincount(labels[t == 0]).argmax()}
+                confused(labels := way(v), t)[0] < 0.1 and not set(labels[t == 1]) & {np.bincount(labels[t == 0]).argmax()}
                 for v, t in made
             ]
             words.append(f"of {len(made)} quiet speakers of {few} windows {np.mean(right):.2f} found")

@@ -27,9 +27,7 @@ def main() -> None:
         shared = ["--dataset", arguments.dataset, "--root", str(arguments.root), "--workspace", folder, "--quiet"]
         subprocess.run([*base, "metadata", *shared], check=True)
         for names in arguments.audio:
-            measured(
-                [*base, "extract", *shared, "--audio", names, "--dtype", arguments.dtype], arguments.weights, names
-            )
+            measured([*base, "extract", *shared, "--audio", names, "--dtype", arguments.dtype], arguments.weights, names)
 
 
 def measured(command: list[str], weights: Path | None, names: str) -> None:

@@ -73,10 +73,7 @@ def _commands(group: click.Group) -> list[tuple[str, click.Command]]:
 
 
 def _commands_page() -> str:
-    rows = [
-        [f"[`ser {name}`](commands/{name}.md)", plain(command.get_short_help_str(200))]
-        for name, command in _commands(cli)
-    ]
+    rows = [[f"[`ser {name}`](commands/{name}.md)", plain(command.get_short_help_str(200))] for name, command in _commands(cli)]
     return "\n".join(
         [
             "# Commands\n",

@@ -44,9 +44,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     alike = [known for known in _LAZY if name and name in known]
-    raise AttributeError(
-        f"module 'ser' has no attribute {name!r}" + f". Did you mean {' or '.join(alike)}?" * bool(alike)
-    )
+    raise AttributeError(f"module 'ser' has no attribute {name!r}" + f". Did you mean {' or '.join(alike)}?" * bool(alike))
 
 
 def __dir__() -> list[str]:

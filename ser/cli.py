@@ -99,9 +99,7 @@ def _line(error: Exception) -> str | None:
         if error.errno == errno.ENOSPC:
             return f"the disk is full{where}. What was done is kept: free some space and give the same command again."
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return (
-                f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
-            )
+            return f"may not write or read{where}: {error.strerror}. Choose another folder, with --workspace or --output."
         if error.errno in (errno.EEXIST, errno.ENOTDIR):
             return f"there cannot be a folder{where}: {error.strerror}. Name another path, or move what is in the way."
         if error.errno == errno.ENAMETOOLONG:
@@ -113,9 +111,7 @@ def _line(error: Exception) -> str | None:
         return None
     if not accelerator.of_gpu(error):
         said = str(error).partition("DefaultCPUAllocator: ")[2].split("\n")[0]
-        return (
-            f"out of memory ({said}). Close other programs, or take fewer --jobs; for training a smaller --batch-size."
-        )
+        return f"out of memory ({said}). Close other programs, or take fewer --jobs; for training a smaller --batch-size."
     return "the GPU is out of memory. What was done is kept. Take --device cpu, or for training a smaller --batch-size."
 
 

@@ -27,13 +27,7 @@ class SerError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(
-        self,
-        problem: str,
-        *,
-        expected: object = None,
-        found: object = None,
-        action: str | None = None,
-        option: str = "",
+        self, problem: str, *, expected: object = None, found: object = None, action: str | None = None, option: str = ""
     ) -> None:
         self.problem = problem
         self.expected = expected

@@ -15,12 +15,7 @@ from ser.errors import ConfigError, UnusableError
 JsonObject = dict[str, Any]  # whose keys are not ours to name
 ABSENT = (FileNotFoundError, NotADirectoryError)  # errors at a path where there is nothing
 MAX_DEPTH = 64  # levels of lists and objects in JSON: what is written here has fewer than ten
-_KINDS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
+_KINDS = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"))
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PAIR = re.compile(rb"\[\]|\{\}")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -28,9 +23,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HEAD = 512  # bytes by which a file is known to be a text
 POINTER, WEB_PAGE, TEXT = "a Git LFS pointer", "a page of HTML", "a text file"  # what may lie in place of a binary file
 LFS_POINTER = b"version https://git-lfs"
-_WEB_PAGE = re.compile(
-    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+_WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 
 
 def open_regular(path: Path | str) -> BinaryIO:

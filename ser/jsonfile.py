@@ -20,9 +20,7 @@ from ser.files import open_regular, refuse_deep, unreadable
 from ser.workspace import writing
 
 WIDTH = 110
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False
-)  # one for all: `json.dumps` makes another for each call
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)  # one for all: `json.dumps` makes another for each call
 LARGEST = 256 * 2**20  # bytes; a summary of a thousand runs on fifty folds has a twentieth of it
 AGAIN = "Copy it again from where it came, or write it again with the command that made it."
 
@@ -254,9 +252,7 @@ def _misfit(
     fault = fault if len(fault) <= 200 else fault[:200] + "..."
     value = _scalar_at(document, place)
     kind = re.sub(r"(?<!^)(?=[A-Z])", " ", model.__name__).lower()
-    return UnusableError(
-        f"{name} is not a valid record ({kind})", found=f"{place or '$'}: {fault}{value}", action=action
-    )
+    return UnusableError(f"{name} is not a valid record ({kind})", found=f"{place or '$'}: {fault}{value}", action=action)
 
 
 def _scalar_at(document: Any, place: str) -> str:

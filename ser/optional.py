@@ -14,9 +14,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def absent(
-    package: str, extra: str = "", by: str = "", *, kind: type[SerError] = ConfigError, note: str = ""
-) -> SerError:
+def absent(package: str, extra: str = "", by: str = "", *, kind: type[SerError] = ConfigError, note: str = "") -> SerError:
     """The error of a package that is not installed.
 
     Args:

@@ -91,9 +91,7 @@ def _refuse_name(kind: str, package: str, name: str, path: Path) -> None:
             expected=f"letters, digits and _, no word of Python's own, as in my_{kind}",
         )
     if kind == "target" and name != name.lower():
-        raise ConfigError(
-            f"{name!r} cannot be the name of a target, which is a column of a table", expected="small letters"
-        )
+        raise ConfigError(f"{name!r} cannot be the name of a target, which is a column of a table", expected="small letters")
     if path.exists() or path.is_symlink():
         raise ConfigError(f"{path} is there already", action="Take another name, or remove the file.")
     if name in registry.names(package):

@@ -193,10 +193,7 @@ def _bounded(reader: Reader, step: Step, minutes: float | None) -> int:
     """Run a step as a process of its own and return its exit code; after the limit it is ended by SIGTERM."""
     python = [sys.executable, "-c", step.text] if step.kind == "python" else [sys.executable, "-m", "ser"]
     try:
-        words = {"python": python, "shell": ["sh", "-c", step.text]}.get(step.kind) or [
-            *python,
-            *reader.words(step.text),
-        ]
+        words = {"python": python, "shell": ["sh", "-c", step.text]}.get(step.kind) or [*python, *reader.words(step.text)]
     except KeyError as missing:
         print(f"no folder of {missing}: give --corpus {missing.args[0]}=FOLDER")
         return 2

@@ -149,9 +149,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self, device: Simulated) -> None:
         super().__init__()
         self.device, self.quiet = device, 0
-        self.inside = (
-            False  # a call with marked tensors: what it makes of nothing (zeros of a backward pass) is marked too
-        )
+        self.inside = False  # a call with marked tensors: what it makes of nothing (zeros of a backward pass) is marked too
 
     @contextmanager
     def off(self) -> Iterator[None]:

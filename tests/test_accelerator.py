@@ -93,12 +93,8 @@ def test_training_and_predicting_are_exact(monkeypatch: pytest.MonkeyPatch) -> N
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 18.1 GB)"),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
-        ),
-        RuntimeError(
-            "[enforce fail at CPUAllocator.cpp:75] DefaultCPUAllocator: not enough memory: you tried to allocate"
-        ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("[enforce fail at CPUAllocator.cpp:75] DefaultCPUAllocator: not enough memory: you tried to allocate"),
         MemoryError("Unable to allocate 2.00 EiB for an array"),
     ],
 )

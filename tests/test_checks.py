@@ -103,10 +103,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("kind", "broken"),
     [
-        (
-            "head",
-            {"every parameter gets a gradient": "parameter idle.weight gets no", "padding": "Tensor-likes are not"},
-        ),
+        ("head", {"every parameter gets a gradient": "parameter idle.weight gets no", "padding": "Tensor-likes are not"}),
         ("loss", {"does not depend on the other runs": "are not close"}),
         ("adaptation", {"reaches the embedding": "neither embedding gets a gradient"}),
         ("encoder", {"the same beside others": "features are others beside others than alone"}),

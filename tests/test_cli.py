@@ -44,9 +44,7 @@ def test_an_option_of_one_value_is_given_once(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_name_that_ser_does_not_have_is_refused_with_those_that_are_like_it() -> None:
-    with pytest.raises(
-        AttributeError, match=r"no attribute 'load'. Did you mean load_table or load_tensors or load_result"
-    ):
+    with pytest.raises(AttributeError, match=r"no attribute 'load'. Did you mean load_table or load_tensors or load_result"):
         ser.load  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
         ser.nothing  # noqa: B018
@@ -77,16 +75,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "near"),
-    [
-        (["reslts"], "'results'"),
-        (["results", "lst"], "'list'"),
-        (["hedas"], "'heads'"),
-        (["results", "ploot"], "'plot'"),
-    ],
+    [(["reslts"], "'results'"), (["results", "lst"], "'list'"), (["hedas"], "'heads'"), (["results", "ploot"], "'plot'")],
 )
-def test_an_unknown_command_names_the_nearest(
-    arguments: list[str], near: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_command_names_the_nearest(arguments: list[str], near: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     message = capsys.readouterr().err
     assert f"unknown command {arguments[-1]!r}" in message
@@ -95,21 +86,14 @@ def test_an_unknown_command_names_the_nearest(
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["results", "list", "--srot", "UA"],
-        ["results", "list", "--sort", "UAR"],
-        ["results", "show"],
-        ["heads", "extra"],
-    ],
+    [["results", "list", "--srot", "UA"], ["results", "list", "--sort", "UAR"], ["results", "show"], ["heads", "extra"]],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "Error:" in capsys.readouterr().err
 
 
-def test_what_is_not_there_is_2_and_what_cannot_be_used_is_1(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_there_is_2_and_what_cannot_be_used_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "x.json").write_text("{")
     (tmp_path / "x.safetensors").write_bytes(b"x" * 100)
@@ -188,9 +172,7 @@ def sort_seen(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     return seen
 
 
-def test_the_configuration_gives_defaults_and_the_command_line_beats_them(
-    tmp_path: Path, sort_seen: list[str | None]
-) -> None:
+def test_the_configuration_gives_defaults_and_the_command_line_beats_them(tmp_path: Path, sort_seen: list[str | None]) -> None:
     (tmp_path / "ser.yaml").write_text("results: {list: {sort: WA}}\nfit: {runs: 3}\n")
     other = tmp_path / "other.yaml"
     other.write_text("results:\n  list:\n    sort: WF1\n")
@@ -258,14 +240,8 @@ def test_plugins_are_listed_with_what_they_are(command: str, package: str, capsy
     [
         (["fewshot"], "expected one, or --target NAME"),
         (["fit"], "expected one, or --dataset NAME"),
-        (
-            ["extract", "--dataset", "emodb", "--root", "nowhere"],
-            "A table file: ser metadata --dataset NAME --from FILE",
-        ),
-        (
-            ["audit", "--dataset", "csv", "--root", "."],
-            "Give it with: ser metadata --dataset NAME --from FILE --format csv",
-        ),
+        (["extract", "--dataset", "emodb", "--root", "nowhere"], "A table file: ser metadata --dataset NAME --from FILE"),
+        (["audit", "--dataset", "csv", "--root", "."], "Give it with: ser metadata --dataset NAME --from FILE --format csv"),
     ],
 )
 def test_advice_names_options_that_the_command_has(
@@ -289,9 +265,7 @@ def _options(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, .
 
 
 def options_of_all() -> list[tuple[tuple[str, ...], click.Parameter]]:
-    return [
-        found for name in registry.names(COMMANDS) for found in _options(registry.load(COMMANDS, name).command, name)
-    ]
+    return [found for name in registry.names(COMMANDS) for found in _options(registry.load(COMMANDS, name).command, name)]
 
 
 @pytest.mark.parametrize(
@@ -316,9 +290,7 @@ def test_no_help_has_words_of_a_programming_language(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("words", sorted({words for words, _ in options_of_all()}), ids=" ".join)
-def test_wrong_usage_of_any_command_is_2(
-    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_of_any_command_is_2(words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = ["--workspace", str(tmp_path / "w")]
     (tmp_path / "w").mkdir()
     assert main([*words, "--no-such-option", *space]) == 2
@@ -388,9 +360,7 @@ def test_a_path_of_a_model_that_is_no_folder_is_no_hub_id(
         EncoderOptions(weights=Path(name))
 
 
-@pytest.mark.parametrize(
-    "words", [["extract", "--dataset", "d", "--batch-seconds"], ["fit", "--lr"], ["fit", "--clip"]]
-)
+@pytest.mark.parametrize("words", [["extract", "--dataset", "d", "--batch-seconds"], ["fit", "--lr"], ["fit", "--clip"]])
 def test_a_number_is_not_nan(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "nan"]) == 2
     assert "'nan' is not a number" in capsys.readouterr().err
@@ -437,10 +407,7 @@ def test_an_empty_value_is_never_the_current_folder_or_the_default(
         (["results", "plot", "m", "--kind", ","], "',' lists nothing; expected one value or several"),
         (["predict", "a.wav", "--model", "m", "--window", "inf"], "'inf' is not a finite number"),
         (["extract", "--dataset", "d", "--jobs", "9" * 20], "is too large; expected 2147483647 at most"),
-        (
-            ["fewshot", "--percentages", "10,x"],
-            "'x' is not a number; expected one, or several with commas between them",
-        ),
+        (["fewshot", "--percentages", "10,x"], "'x' is not a number; expected one, or several with commas between them"),
         (["fewshot", "--shots", "1.5"], "'1.5' is not a whole number; expected one, or several"),
         (["fewshot", "--tune-epochs", "x"], "'x' is not a valid whole number"),
         (["predict", "a.wav", "--model", "m", "--speakers", "x"], "'x' is not a valid whole number"),
@@ -455,9 +422,7 @@ def test_lists_of_nothing_and_infinite_numbers_are_wrong_usage(
     assert said in capsys.readouterr().err
 
 
-def test_a_file_where_a_folder_would_be_is_said_with_what_to_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_where_a_folder_would_be_is_said_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("x")
     for given in ("file", "file/x"):
         assert main(["new", "head", "my_head", "--output", str(tmp_path / given)]) in (1, 2)

@@ -12,9 +12,7 @@ from ser.train.heads import mlp
 from ser.workspace import Workspace
 
 
-def test_the_demo_makes_everything_and_says_synthetic_everywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_demo_makes_everything_and_says_synthetic_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(mlp.DEFAULTS, "epochs", 10)
     monkeypatch.setattr(fewshot, "TUNE_EPOCHS", 5)
     said: list[str] = []

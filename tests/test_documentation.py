@@ -98,9 +98,7 @@ TRAINING = [
     for name in registry.names("ser.commands")
     if {"epochs", "runs"} <= {option.name for option in registry.load("ser.commands", name).command.params}
 ]
-CHEAP: dict[str, dict[str, Any]] = {
-    name: {"epochs": 1, "runs": 2, "folds": 3, "jobs": 1, "device": "cpu"} for name in TRAINING
-}
+CHEAP: dict[str, dict[str, Any]] = {name: {"epochs": 1, "runs": 2, "folds": 3, "jobs": 1, "device": "cpu"} for name in TRAINING}
 for name in ("ablate", "adapt", "combine", "fewshot", "finetune", "transfer"):
     CHEAP[name]["head_option"] = {"hidden": 32}
 CHEAP["fit"]["head_option"] = {"channels": "4,8,8,8"}  # a grid has sizes of its own
@@ -202,9 +200,7 @@ def meld(root: Path) -> Path:
         for d in range(dialogues):
             for t, emotion in enumerate(emotions):
                 times = f'"00:00:{t:02d},000","00:00:{t:02d},500"'
-                lines += (
-                    f"1,so much {emotion} in {d},{'Joey' if t % 2 else 'Monica'},{emotion},x,{d},{t},1,{d},{times}\n"
-                )
+                lines += f"1,so much {emotion} in {d},{'Joey' if t % 2 else 'Monica'},{emotion},x,{d},{t},1,{d},{times}\n"
                 tone(root / f"{split}_splits" / f"dia{d}_utt{t}.wav", 60 + d, t, seconds=0.5)
         root.mkdir(parents=True, exist_ok=True)
         (root / f"{split}_sent_emo.csv").write_text(head + lines)
@@ -218,14 +214,7 @@ def emobox(root: Path) -> Path:
         for number, emotion in enumerate(("gio", "tri", "neu", "rab")):
             key, wav = f"emovo-{emotion}-{speaker}-b1", f"downloads/emovo/EMOVO/{speaker}/{emotion}-{speaker}-b1.wav"
             tone(root / wav, voice, number, seconds=0.5)
-            facts = {
-                "key": key,
-                "dataset": "emovo",
-                "wav": wav,
-                "type": "raw",
-                "sample_rate": 16000,
-                "num_frame": 8000.0,
-            }
+            facts = {"key": key, "dataset": "emovo", "wav": wav, "type": "raw", "sample_rate": 16000, "num_frame": 8000.0}
             facts |= {"task": "category", "length": 0.5, "emo": emotion, "channel": 1}
             lines[key] = json.dumps(facts) + "\n"
             said += f"{key} 1 {speaker} 0 0.5 <id={key},lang=it,spk={speaker},emotion=x> x\n"
@@ -325,8 +314,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("corpora")
     made = {make.__name__: make(root / make.__name__) for make in (ravdess, emodb, cremad, meld, named_files)}
     return made | {
-        name: corpus(plugin).example(root / name)
-        for name, plugin in {"subesco": "subesco", "mine": "audformat"}.items()
+        name: corpus(plugin).example(root / name) for name, plugin in {"subesco": "subesco", "mine": "audformat"}.items()
     }
 
 
@@ -388,16 +376,12 @@ def test_readme_is_followed_in_its_order(readme: Desk) -> None:
     assert {name.split("-")[0] for name in readme.newest()} >= {"fit", "fewshot"}
 
 
-def test_recorded_commands_name_their_stores_and_find_their_records(
-    readme: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recorded_commands_name_their_stores_and_find_their_records(readme: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores that were extracted later change nothing."""
     monkeypatch.chdir(readme.root)
     written = {path.name: json.loads(path.read_text()) for path in Path("results").glob("*.json")}
     commands = {name: shlex.split(record.get("command", "")) for name, record in written.items()}
-    trained = {
-        name: words for name, words in commands.items() if len(words) > 1 and words[0] == "ser" and words[1] in TRAINING
-    }
+    trained = {name: words for name, words in commands.items() if len(words) > 1 and words[0] == "ser" and words[1] in TRAINING}
     assert {words[1] for words in trained.values()} >= {"fit", "fewshot", "ablate", "adapt", "finetune"}
     for words in trained.values():
         assert {"--audio", "--text"} & set(words), words
@@ -461,9 +445,7 @@ def files_of_ones_own(folder: Path, document: str) -> None:
     if document == "docs/tutorial.md":
         demo.run(Workspace(folder / "demo"), runs=2, speakers=6, sentences=1, quiet=True, say=lambda _: None)
         shutil.copy(folder / "ser.yaml", folder / "demo" / "ser.yaml")
-        tone(
-            folder / "demo/corpora/demo-room/AudioWAV/1051_IEO_ANG_HI.wav", 90, 1
-        )  # the demonstration has more speakers
+        tone(folder / "demo/corpora/demo-room/AudioWAV/1051_IEO_ANG_HI.wav", 90, 1)  # the demonstration has more speakers
     if document == "docs/howto/own-corpus.md":
         files = sorted(recordings(folder / "recordings").rglob("*.wav"))
         rows = [f"{path.relative_to(folder)},{path.parts[-3]},{path.parts[-2]}\n" for path in files]
@@ -473,16 +455,13 @@ def files_of_ones_own(folder: Path, document: str) -> None:
         mosi(folder)
         dialogues(folder / "IEMOCAP_features.pkl")
         ids = ser.load_table("emodb", folder).ids
-        (folder / "faces.csv").write_text(
-            "utterance_id,f1,f2\n" + "".join(f"{i},{k},{-k}\n" for k, i in enumerate(ids))
-        )
+        (folder / "faces.csv").write_text("utterance_id,f1,f2\n" + "".join(f"{i},{k},{-k}\n" for k, i in enumerate(ids)))
     if document == "docs/results.md":
         table = ser.load_table("ravdess", folder).frame
         rows = [f"{i},{emotion}\n" for i, emotion in zip(table["utterance_id"], table["emotion"], strict=True)]
         (folder / "answers.csv").write_text("utterance_id,predicted\n" + "".join(rows))
         lines = [
-            {"key": i, "labels": ["happy", "calmness", "unknown"], "scores": [0.5, 0.3, 0.2]}
-            for i in table["utterance_id"]
+            {"key": i, "labels": ["happy", "calmness", "unknown"], "scores": [0.5, 0.3, 0.2]} for i in table["utterance_id"]
         ]
         (folder / "plus.jsonl").write_text("\n".join(map(json.dumps, lines)))
     if document == "docs/text.md":

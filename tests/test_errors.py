@@ -145,10 +145,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "cut short": (cut_short, ["is cut short", "expected 3200 bytes", "found 956", "Download or copy"]),
     "empty": (lambda p: p.write_bytes(b""), ["is empty", "found 0 bytes", "Download or copy"]),
     "no samples": (lambda p: written(p, tone()[:0]), ["is empty", "expected samples", "Download or copy"]),
-    "silent": (
-        lambda p: written(p, np.full(RATE, 0.1)),
-        ["is silent", "expected a peak of 0.0001", "found 0", "leave it out"],
-    ),
+    "silent": (lambda p: written(p, np.full(RATE, 0.1)), ["is silent", "expected a peak of 0.0001", "found 0", "leave it out"]),
     "short": (
         lambda p: written(p, tone()[:399]),
         ["shorter than the encoder's receptive field", "expected 400 samples", "found 399", "a longer piece"],
@@ -250,9 +247,7 @@ def test_cremad_cloned_without_lfs(ser: Ser, work: Path, tmp_path: Path) -> None
     said = ser(*extract)
     assert said.out == []
     assert said.err == [said.message]
-    assert (
-        f"all {len(paths)} audio files in {root} are Git LFS pointers; expected audio; found about 130" in said.message
-    )
+    assert f"all {len(paths)} audio files in {root} are Git LFS pointers; expected audio; found about 130" in said.message
     assert f"cd {root} && git lfs install && git lfs pull" in said.message
     assert not work.exists()
     for path in paths[2:]:
@@ -428,9 +423,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return after
 
 
-def test_a_full_disk_while_extracting(
-    ser: Ser, work: Path, tmp_path: Path, store: Path, full: Callable[[int], None]
-) -> None:
+def test_a_full_disk_while_extracting(ser: Ser, work: Path, tmp_path: Path, store: Path, full: Callable[[int], None]) -> None:
     root = corpus(tmp_path / "corpus", 40)
     full(0)
     said = table(ser, root).message
@@ -471,9 +464,7 @@ def test_a_full_disk_while_training(ser: Ser, work: Path, root: Path, full: Call
 
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
-def test_no_network_and_no_weights(
-    ser: Ser, root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_network_and_no_weights(ser: Ser, root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     def refuse(*_: object, **__: object) -> None:
@@ -484,11 +475,7 @@ def test_no_network_and_no_weights(
     table(ser, root)
     both = ("extract", "--dataset", "mine", "--audio", "logmel,wav2vec2-base", *ENCODER[2:])
     said = ser(*both)
-    for words in (
-        "files of facebook/wav2vec2-base are not in the cache",
-        "hf download facebook/wav2vec2-base",
-        "--weights",
-    ):
+    for words in ("files of facebook/wav2vec2-base are not in the cache", "hf download facebook/wav2vec2-base", "--weights"):
         assert words in said.message
     assert len(readable(store)) == COUNT  # the encoder before it is done
     assert counted(ser(*both), 0, COUNT, 0)
@@ -498,9 +485,7 @@ def out_of_memory() -> Exception:
     return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
 
-def test_a_gpu_out_of_memory_for_one_utterance(
-    ser: Ser, root: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_out_of_memory_for_one_utterance(ser: Ser, root: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(root / "anger" / "u003.wav", tone(seconds=0.5))
     frames = LogMel.frames
 
@@ -521,9 +506,7 @@ def test_a_gpu_out_of_memory_for_one_utterance(
     assert counted(ser(*EXTRACT), 1, COUNT - 1, 0)
 
 
-def test_what_a_failed_try_held_is_given_back_before_the_next(
-    ser: Ser, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_failed_try_held_is_given_back_before_the_next(ser: Ser, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, held = LogMel.frames, []
 
     def first_fails(self: LogMel, audio: np.ndarray) -> Any:
@@ -570,9 +553,7 @@ def test_a_batch_that_a_gpu_has_no_memory_for_is_halved(
         np.testing.assert_array_equal(made.read(made.ids).values, whole.values)
 
 
-def test_a_gpu_without_the_memory_for_a_model_is_one_line(
-    ser: Ser, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_without_the_memory_for_a_model_is_one_line(ser: Ser, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_large(*_: Any) -> None:
         raise out_of_memory()
 

@@ -72,9 +72,7 @@ def _imports(source: str, module: str, is_package: bool) -> Iterator[str]:
             base = node.module or ""
             if node.level:
                 parts = module.split(".")
-                base = ".".join(
-                    [*parts[: len(parts) - node.level + is_package], *([node.module] if node.module else [])]
-                )
+                base = ".".join([*parts[: len(parts) - node.level + is_package], *([node.module] if node.module else [])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif (
             isinstance(node, ast.Call)
@@ -121,9 +119,7 @@ def test_import_order() -> None:
 def test_every_room_has_its_row() -> None:
     rooms = {_module(p).split(".")[1] for p in FILES if len(_module(p).split(".")) > 1}
     assert rooms <= set(RANK), f"new rooms: {sorted(rooms - set(RANK))}"
-    within = {
-        _module(p).split(".")[2] for p in FILES if _module(p).count(".") > 1 and _module(p).startswith("ser.results.")
-    }
+    within = {_module(p).split(".")[2] for p in FILES if _module(p).count(".") > 1 and _module(p).startswith("ser.results.")}
     assert within == set(RANK_IN_RESULTS), f"rooms of ser/results: {sorted(within ^ set(RANK_IN_RESULTS))}"
 
 
@@ -178,17 +174,11 @@ def test_a_circle_is_found() -> None:
         ("ser.train.heads.mlp", "from ser.commands import _base"),
         ("ser.train.heads.mlp", "from ...extract import items"),
         ("ser.extract.extraction", "from ser.train.experiments.fit import fit"),
-        (
-            "ser.metadata.table",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store",
-        ),
+        ("ser.metadata.table", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.features import store"),
         ("ser.features.tensors", "from ser import results"),
         ("ser.results.metrics.gaps", "from ser.results.statistics.paired import compare"),
         ("ser.results.studies", "def f():\n    from ser.results.report import compose"),
-        (
-            "ser.results.stored.runs",
-            "from importlib import import_module\nimport_module('ser.train.experiments.fit')",
-        ),
+        ("ser.results.stored.runs", "from importlib import import_module\nimport_module('ser.train.experiments.fit')"),
         ("ser.errors", "import ser.metadata.table"),
         ("ser.train.experiments.fit", "import transformers"),
         ("ser.commands.extract", "def f():\n    from transformers import AutoModel"),
@@ -202,10 +192,7 @@ def test_a_fault_is_found(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        (
-            "ser.train.experiments.fit",
-            "from ser.results.stored.runs import write_run\nimport torch\nfrom . import trainer",
-        ),
+        ("ser.train.experiments.fit", "from ser.results.stored.runs import write_run\nimport torch\nfrom . import trainer"),
         ("ser.extract.encoders.wav2vec2", "import transformers"),
         ("ser.cli", "import ser\nser.__version__"),
         ("ser.registry", "from ser.errors import ConfigError"),

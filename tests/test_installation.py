@@ -51,9 +51,7 @@ def _extras() -> dict[str, str]:
 
 
 def test_the_documented_extras_are_those_that_there_are() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "install.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "install.md").read_text(encoding="utf-8"), re.MULTILINE)
     extras = _extras()
     assert {name for name, _ in rows} == set(extras)
     included = set(re.findall(r"%\((\w+)\)s", extras["all"]))
@@ -63,9 +61,7 @@ def test_the_documented_extras_are_those_that_there_are() -> None:
     assert left_out <= LEFT_OUT
     assert set(re.findall(r"%\((\w+)\)s", extras["dev"])) == included - UNTESTED | FOR_DEVELOPERS
     for name, adds in rows:
-        for package in (
-            re.findall(r"^[\w-]+", extras[name], re.MULTILINE) if name not in ("all", "dev", "encoders") else ()
-        ):
+        for package in re.findall(r"^[\w-]+", extras[name], re.MULTILINE) if name not in ("all", "dev", "encoders") else ():
             assert package in adds, f"{name} adds {package}"
 
 

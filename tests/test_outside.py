@@ -213,9 +213,7 @@ def test_all_parts_that_are_missing_are_said_at_once_with_what_brings_them(
     assert set(json.loads(capsys.readouterr().out)) > {"predicted", "p_anger", "p_sadness"}
 
 
-def test_a_graph_of_features_needs_the_encoder_alone(
-    of_parts: Path, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_graph_of_features_needs_the_encoder_alone(of_parts: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx", reason="the package onnx is not installed")
     pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
     for kind in ("head:Mine", "loss:Mine", "encoder:Level"):
@@ -238,13 +236,9 @@ def test_missing_packages_are_named_with_their_versions(tmp_path: Path) -> None:
     assert raised.value.expected == f"zz_parts of zz-parts 1.2, SHA-256 {'0' * 12}"
     assert raised.value.action == "If you trust them, install zz-parts 1.2"
     named = OutsidePart("head", "zz_parts.heads:Mine", "zz_parts.heads", **facts)  # no entry point brings it
-    with pytest.raises(
-        ConfigError, match=r"If you trust it, install zz-parts 1\.2 and name it: --part zz_parts\.heads:Mine"
-    ):
+    with pytest.raises(ConfigError, match=r"If you trust it, install zz-parts 1\.2 and name it: --part zz_parts\.heads:Mine"):
         need_parts(tmp_path / "head.safetensors", [named])
-    folder = OutsidePart(
-        "head", "mine.heads:Mine", "mine.heads", None, None, "0" * 64
-    )  # of the folder that it was run in
+    folder = OutsidePart("head", "mine.heads:Mine", "mine.heads", None, None, "0" * 64)  # of the folder that it was run in
     with pytest.raises(ConfigError, match=r"name it: --part mine\.heads:Mine"):
         need_parts(tmp_path / "head.safetensors", [folder])
     need_parts(tmp_path / "head.safetensors", [])
@@ -264,9 +258,7 @@ def test_a_part_may_have_the_name_of_a_plugin_of_another_kind(
 ) -> None:
     maker.table("toy")
     maker.store("toy", "a")
-    (here / "transfer.py").write_text(
-        HEAD.replace("Mine", "Head"), encoding="utf-8"
-    )  # a head; ser has a study of this name
+    (here / "transfer.py").write_text(HEAD.replace("Mine", "Head"), encoding="utf-8")  # a head; ser has a study of this name
     (here / "mlp.py").write_text(CORPUS, encoding="utf-8")
     workspace = ["--workspace", str(maker.space.root)]
     words = ["fit", "--dataset", "toy", "--runs", "1", "--epochs", "1", "--jobs", "1", *workspace, "--head"]
@@ -285,14 +277,8 @@ def test_a_part_may_have_the_name_of_a_plugin_of_another_kind(
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        (
-            "heads: list[str]",
-            'the class Study of my_study has no schema; expected a field schema: Literal["my_study/1"]',
-        ),
-        (
-            'schema: str = "ser.transfer/1"',
-            "the schema ser.transfer/1 of the study my_study is that of another kind of record",
-        ),
+        ("heads: list[str]", 'the class Study of my_study has no schema; expected a field schema: Literal["my_study/1"]'),
+        ('schema: str = "ser.transfer/1"', "the schema ser.transfer/1 of the study my_study is that of another kind of record"),
     ],
 )
 def test_a_study_has_a_schema_of_its_own(
@@ -471,18 +457,10 @@ def test_every_kind_has_a_group_of_entry_points() -> None:
     ("package", "reference", "words"),
     [
         (HEADS, "./gone.py:Mine", "cannot read .*gone.py; found No such file"),
-        (
-            HEADS,
-            "zz_gone:Mine",
-            "there is no module zz_gone; expected one of an installed package, or of the current folder",
-        ),
+        (HEADS, "zz_gone:Mine", "there is no module zz_gone; expected one of an installed package, or of the current folder"),
         (HEADS, "my_head.py:Mien", "no Mien in my_head.py; expected one of Mine. Did you mean 'Mine'"),
         (HEADS, "my_head.py", "head my_head lacks Head; expected what a head has: Head"),
-        (
-            HEADS,
-            "my_loss.py:Mine",
-            "of another kind; expected a class derived from torch.nn.Module, and not from Term or",
-        ),
+        (HEADS, "my_loss.py:Mine", "of another kind; expected a class derived from torch.nn.Module, and not from Term or"),
         (LOSSES, "my_head.py:Mine", "of another kind; expected a class derived from ser.train.losses._base.Term"),
         ("ser.metadata.corpora", "my_head.py:Mine", "cannot be made without arguments; found TypeError"),
         ("ser.metadata.corpora", "my_loss.py", "lacks TITLE, CITATION, .*parse; expected what a corpus has"),
@@ -514,14 +492,8 @@ def test_a_part_that_could_not_be_loaded_is_not_trusted_and_may_be_mended(here: 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (
-            "import zz_not_there",
-            "zz_half.heads cannot be imported; found ModuleNotFoundError: No module named 'zz_not_there'",
-        ),
-        (
-            "from zz_half import nothing",
-            "zz_half.heads cannot be imported; found ImportError: cannot import name 'nothing'",
-        ),
+        ("import zz_not_there", "zz_half.heads cannot be imported; found ModuleNotFoundError: No module named 'zz_not_there'"),
+        ("from zz_half import nothing", "zz_half.heads cannot be imported; found ImportError: cannot import name 'nothing'"),
         ("1 / 0", "zz_half.heads cannot be imported; found ZeroDivisionError"),
         ("", "there is no module zz_half.heads; expected one of an installed package"),
     ],
@@ -580,9 +552,7 @@ def test_the_example_is_installed_and_its_parts_are_used(
     assert main(["side_by_side", *again]) == 0  # the command of the package
     written = (with_example / "plugin" / "side_by_side.py").read_text(encoding="utf-8")
     commands = starter.commands("ser.results.studies", "side_by_side")
-    assert written == starter.source(
-        "ser.results.studies", "side_by_side", commands
-    )  # by `ser new`, again after a change
+    assert written == starter.source("ser.results.studies", "side_by_side", commands)  # by `ser new`, again after a change
 
 
 def test_a_file_is_one_part_however_its_path_is_written_and_runs_once_for_all_its_kinds(here: Path) -> None:

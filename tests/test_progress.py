@@ -15,15 +15,11 @@ from ser.progress import progress, rate_and_left
         (2, 60.0, 20, "30.0 s/utt, 10 min left"),
     ],
 )
-def test_slow_items_and_long_times_are_in_units_that_can_be_read(
-    done: int, seconds: float, left: int, words: str
-) -> None:
+def test_slow_items_and_long_times_are_in_units_that_can_be_read(done: int, seconds: float, left: int, words: str) -> None:
     assert rate_and_left(done, seconds, left, "utt") == words
 
 
-def test_the_start_is_no_measure_of_the_rest(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_start_is_no_measure_of_the_rest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 140.0, 160.0, 180.0])  # the first of three items waits for processes to start
     monkeypatch.setattr(module.time, "monotonic", lambda: next(times))
     assert list(progress(range(3), 3, "mine", "utt")) == [0, 1, 2]

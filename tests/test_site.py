@@ -50,12 +50,7 @@ def test_the_sections_of_the_index_are_those_of_the_navigation(conf: ModuleType)
 
 def test_a_page_that_no_section_links_is_listed(conf: ModuleType) -> None:
     made = conf.navigation("# T\n\n## Start\n\n- [A](a.md)\n", {"docs/index", "docs/a", "docs/new"})
-    assert (
-        made.index("## More")
-        < made.index("- [](/docs/new.md)")
-        < made.index(":caption: More")
-        < made.rindex("/docs/new")
-    )
+    assert made.index("## More") < made.index("- [](/docs/new.md)") < made.index(":caption: More") < made.rindex("/docs/new")
 
 
 def test_every_command_and_plugin_has_its_place(pages: dict[str, str]) -> None:

@@ -217,9 +217,7 @@ def test_emotions_are_found_in_unheard_speakers_often_but_not_always(sounds: dic
 
 
 def test_accents_differ_in_who_speaks_and_where() -> None:
-    studio, room = (
-        [synthesise(u, a, 7) / 32768 for u in plan(a, 2, 1) if u.emotion == "NEU"] for a in ("studio", "room")
-    )
+    studio, room = ([synthesise(u, a, 7) / 32768 for u in plan(a, 2, 1) if u.emotion == "NEU"] for a in ("studio", "room"))
     quiet, loud = (np.mean([np.sqrt(np.mean(s[-600:] ** 2)) for s in group]) for group in (studio, room))
     assert loud > quiet  # the room goes on sounding
     actors = [{u.actor for u in plan(a, 41, 1)} for a in ("studio", "room")]

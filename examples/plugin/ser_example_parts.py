@@ -101,13 +101,7 @@ class NamedFiles:
             raise CorpusError(f"no named files in {root}", expected="EMOTION-SPEAKER-NUMBER.wav, as anger-anna-1.wav")
         for file in files:
             emotion, speaker, _ = file.stem.split("-", 2)
-            yield {
-                "utterance_id": file.stem,
-                "path": file.name,
-                "label": emotion,
-                "emotion": emotion,
-                "speaker": speaker,
-            }
+            yield {"utterance_id": file.stem, "path": file.name, "label": emotion, "emotion": emotion, "speaker": speaker}
 
     def example(self, root: Path) -> Path:
         """Write an example tree and return its root."""

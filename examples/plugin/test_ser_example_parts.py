@@ -9,13 +9,7 @@ from ser.checks import check
 from ser.extract.options import EncoderOptions
 from ser.train.nn.layers import Feature, Input
 
-PARTS = {
-    "head": "two_layers",
-    "loss": "plain_nll",
-    "encoder": "loudness",
-    "adaptation": "mean_shift",
-    "corpus": "named_files",
-}
+PARTS = {"head": "two_layers", "loss": "plain_nll", "encoder": "loudness", "adaptation": "mean_shift", "corpus": "named_files"}
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS.items())

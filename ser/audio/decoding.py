@@ -55,12 +55,8 @@ class Limits:
                 f"{path} has a sample rate of {sound.samplerate} Hz", expected=f"{self.rates[0]} to {self.rates[1]}"
             )
         if sound.frames > self.seconds * sound.samplerate:
-            found = (
-                f"{sound.frames / sound.samplerate:.1f} s" if sound.frames < 2**62 else "a header without the length"
-            )
-            raise AudioError(
-                f"{path} is too long", expected=f"{self.seconds:g} s at most", found=found, fault="too-long"
-            )
+            found = f"{sound.frames / sound.samplerate:.1f} s" if sound.frames < 2**62 else "a header without the length"
+            raise AudioError(f"{path} is too long", expected=f"{self.seconds:g} s at most", found=found, fault="too-long")
         if sound.frames * sound.channels > self.values:
             raise AudioError(
                 f"{path} has too many samples",
@@ -322,9 +318,7 @@ def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | No
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise AudioError(
-            f"{path.suffix} files need ffmpeg, which is not installed: {path}",
-            action=INSTALL_FFMPEG,
-            fault="needs-ffmpeg",
+            f"{path.suffix} files need ffmpeg, which is not installed: {path}", action=INSTALL_FFMPEG, fault="needs-ffmpeg"
         )
     # `file:` keeps ffmpeg from reading a colon in a file's name as a protocol.
     source = ["-i", f"file:{path}", "-map", "0:a:0"]
@@ -334,9 +328,7 @@ def _convert(path: Path, wav: IO[bytes], before: str | None, limits: Limits | No
     command = [ffmpeg, "-nostdin", "-v", "error", *source, "-c:a", "pcm_f32le", "-f", "wav", "-y"]
     command.append(f"/dev/fd/{wav.fileno()}")
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=FFMPEG_SECONDS, check=False, pass_fds=[wav.fileno()]
-        )
+        done = subprocess.run(command, capture_output=True, timeout=FFMPEG_SECONDS, check=False, pass_fds=[wav.fileno()])
     except subprocess.TimeoutExpired:
         raise AudioError(f"{path} cannot be decoded", found=f"ffmpeg took over {FFMPEG_SECONDS} s") from None
     if done.returncode or not wav.seek(0, io.SEEK_END):

@@ -30,12 +30,7 @@ Audio = NDArray[np.float32]
 
 
 def load(
-    path: Path | str,
-    sample_rate: int,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    channel: float | None = None,
+    path: Path | str, sample_rate: int, *, start: float | None = None, end: float | None = None, channel: float | None = None
 ) -> Audio:
     """Decode a file or a segment of it, as mono, at a sample rate.
 
@@ -129,9 +124,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
         raise AudioError(f"{name} is empty", expected="samples", found="none", action=AGAIN)
     if not np.isfinite(audio).all():
         count = int((~np.isfinite(audio)).sum())
-        raise AudioError(
-            f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples", action=REWRITE
-        )
+        raise AudioError(f"{name} has values that are not finite", found=f"{count} of {len(audio)} samples", action=REWRITE)
     if len(audio) < minimum:
         raise AudioError(
             f"{name} is shorter than the encoder's receptive field",

@@ -108,9 +108,7 @@ def raw_format(text: str | None) -> tuple[int, int] | None:
         found = 0, 0
     if not (RATES[0] <= found[0] <= RATES[1] and 1 <= found[1] <= MOST_CHANNELS):
         raise ConfigError(
-            "--raw",
-            expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2",
-            found=repr(text),
+            "--raw", expected="the rate in Hz, and the channels where there are several: 16000 or 8000x2", found=repr(text)
         )
     return found
 

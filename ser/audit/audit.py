@@ -145,9 +145,7 @@ def examine(
         judged = judge_folds(split.table.dataset, split.protocol, split.frame, split.folds, copies)
     except CorpusError as error:
         said = f"{error.problem}: {error.found}"
-        found.append(
-            Finding("broken-promise", ERROR, "the protocol shares what it promises to keep apart", 1, None, said)
-        )
+        found.append(Finding("broken-promise", ERROR, "the protocol shares what it promises to keep apart", 1, None, said))
     found += [*classes(split), *agreement(split)]
     if sound is not None:
         found += [*recordings(sound, longest), *shared_audio(sound.copies, split)]
@@ -162,9 +160,7 @@ def _corpus(split: SplitTable) -> list[Finding]:
     found = []
     release = facts.get("utterances_of_release")
     if release is not None and release != count:
-        words = (
-            f"{release - count:,} are missing" if count < release else f"{count - release:,} more than the release has"
-        )
+        words = f"{release - count:,} are missing" if count < release else f"{count - release:,} more than the release has"
         action = "Compare with others' results on the same utterances only, or complete the corpus."
         found.append(Finding("release-count", WARNING, "not the whole release", count, release, words, action=action))
     if facts.get("synthetic"):
@@ -185,11 +181,7 @@ def _folds(split: SplitTable) -> list[AuditedFold]:
             test=len(fold.test),
             validation_by=fold.validation_by,
             test_classes=dict(
-                zip(
-                    split.classes,
-                    np.bincount(split.labels[fold.test], minlength=len(split.classes)).tolist(),
-                    strict=True,
-                )
+                zip(split.classes, np.bincount(split.labels[fold.test], minlength=len(split.classes)).tolist(), strict=True)
             ),
             shares={group: s.counts() for group, s in fold_shares(split.frame, fold).items()},
         )

@@ -46,13 +46,7 @@ def some_names(names: Iterable[object]) -> tuple[str, ...]:
 
 
 def finding_on(
-    names: Iterable[object],
-    kind: str,
-    severity: Severity,
-    what: str,
-    of: int | None = None,
-    detail: str = "",
-    action: str = "",
+    names: Iterable[object], kind: str, severity: Severity, what: str, of: int | None = None, detail: str = "", action: str = ""
 ) -> list[Finding]:
     """The finding on some things, by their names, which are counted; none on no things."""
     found = list(names)

@@ -121,9 +121,7 @@ def measure_audio(table: Table, workspace: Workspace, jobs: int | None = None, q
     ]
     cache = MeasurementCache(workspace.table(table.dataset).with_name(f"{table.dataset}.audio.jsonl"))
     states = {path: _state(table.root / path) for path in dict.fromkeys(key[0] for key in keys)}
-    wanted = [
-        key for key in dict.fromkeys(keys) if (state := states[key[0]]) is not None and cache.get(key, state) is None
-    ]
+    wanted = [key for key in dict.fromkeys(keys) if (state := states[key[0]]) is not None and cache.get(key, state) is None]
     fresh = _measured(table.root, wanted, jobs or cores(), lambda found: cache.add(_with_states(found, states)))
     for _ in progress(fresh, len(wanted), "audio", "utterance", quiet):
         pass
@@ -160,9 +158,7 @@ def _state(path: Path) -> State | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _with_states(
-    found: list[tuple[Key, Measured]], states: dict[str, State | None]
-) -> list[tuple[Key, State, Measured]]:
+def _with_states(found: list[tuple[Key, Measured]], states: dict[str, State | None]) -> list[tuple[Key, State, Measured]]:
     return [(key, state, one) for key, one in found if (state := states[key[0]]) is not None]
 
 

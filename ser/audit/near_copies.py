@@ -75,9 +75,7 @@ def _votes(word: Words, owner: Numbers, time: Numbers, step: int, count: int, sp
 
 def _alike(one: Words, other: Words) -> bool:
     """Test for the same recording: its fingerprints differ in few bits at the distance where most words coincide."""
-    distances = (
-        np.flatnonzero((other == word) & (word != 0)) - position for position, word in enumerate(one) if word != 0
-    )
+    distances = (np.flatnonzero((other == word) & (word != 0)) - position for position, word in enumerate(one) if word != 0)
     found, counts = np.unique(np.concatenate(list(distances)), return_counts=True)
     best = found[np.argsort(-counts, kind="stable")[:3]]
     return any(error_rate(one, other, int(distance)) <= LIMIT for distance in best)

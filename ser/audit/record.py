@@ -40,8 +40,7 @@ class AuditedFold(Model, kw_only=True):
     ]
     test_classes: dict[str, Count]
     shares: Annotated[
-        dict[str, SharedGroups],
-        Meta(description="Of speaker, session, dialogue, sentence, those that the table knows."),
+        dict[str, SharedGroups], Meta(description="Of speaker, session, dialogue, sentence, those that the table knows.")
     ]
 
 
@@ -51,8 +50,7 @@ class Agreement(Model):
     utterances: Annotated[int, Meta(ge=0, description="With votes.")]
     complete: Annotated[int, Meta(ge=0, description="With votes that sum to 1.")]
     alpha: Annotated[
-        Annotated[float, Meta(le=1)] | None,
-        Meta(description="Krippendorff's alpha, nominal, over the complete ones."),
+        Annotated[float, Meta(le=1)] | None, Meta(description="Krippendorff's alpha, nominal, over the complete ones.")
     ]
     raters: Annotated[int | None, Meta(description="Median number of annotators that the shares make likely.")]
     majority_share: Annotated[float, Meta(ge=0, le=1.001)]

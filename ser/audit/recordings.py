@@ -25,10 +25,7 @@ FAULTS = {
     "truncated": ("files that are cut short, whose header says more than they have", AGAIN),
     "undecodable": ("files that cannot be decoded", AGAIN),
     "needs-ffmpeg": ("files that need ffmpeg", "Install ffmpeg: ser doctor says how."),
-    "not-finite": (
-        "audio with values that are not finite",
-        "Write these files again from their source, or leave them out.",
-    ),
+    "not-finite": ("audio with values that are not finite", "Write these files again from their source, or leave them out."),
     "scale": (
         "files of floats at the scale of integers, where full scale is 1",
         "Divide the samples by 32768 and write the files again.",
@@ -88,9 +85,7 @@ def _rates(frame: pd.DataFrame, measured: list[Measured]) -> list[Finding]:
             None,
             f"association with the emotion: Cramer's V {strength:.2f}",
             some_names(f"{rate} Hz: {n:,}" for rate, n in counts.items()),
-            "The rate gives the emotion away, also after resampling: bring all to the lowest rate first."
-            if telling
-            else "",
+            "The rate gives the emotion away, also after resampling: bring all to the lowest rate first." if telling else "",
         )
     ]
 

@@ -154,9 +154,7 @@ def fold_shares(frame: pd.DataFrame, fold: Fold) -> dict[str, FoldShare]:
             continue
         known = np.asarray(values != "", dtype=bool)
         test = codes[fold.test]
-        in_test, in_train, in_validation = (
-            _present(codes[rows], known) for rows in (fold.test, fold.train, fold.validation)
-        )
+        in_test, in_train, in_validation = (_present(codes[rows], known) for rows in (fold.test, fold.train, fold.validation))
         order = np.lexsort((values.astype(str), -np.bincount(test, minlength=len(values))))
         found[group] = FoldShare(
             int(in_test.sum()),

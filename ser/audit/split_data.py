@@ -104,12 +104,7 @@ class SplitData:
 
 
 def split_data(
-    data: Tensors,
-    protocol: str | None,
-    options: FoldOptions,
-    normalize: str,
-    scheme: str,
-    untested: Collection[str] = (),
+    data: Tensors, protocol: str | None, options: FoldOptions, normalize: str, scheme: str, untested: Collection[str] = ()
 ) -> SplitData:
     """Split the data by a protocol, and audit the folds.
 
@@ -132,9 +127,7 @@ def split_data(
     facts = {
         **describe_data(data, scheme),
         "protocol": protocol,
-        "folds_sha256": digest(
-            f"{f.name} {part} {i}" for f in folds for part, rows in f.parts().items() for i in ids[rows]
-        ),
+        "folds_sha256": digest(f"{f.name} {part} {i}" for f in folds for part, rows in f.parts().items() for i in ids[rows]),
         "folds": [
             {"name": f.name, **{part: len(rows) for part, rows in f.parts().items()}, "validation_by": f.validation_by}
             for f in folds
@@ -150,9 +143,7 @@ def split_data(
     stamps = _stamps(data, folds, verdict, normalize)
     strangers = load_scheme(scheme, data.table.frame).strangers(data.table.frame)
     if strangers:
-        stamps.append(
-            f"words of the scheme that no utterance has, and that are no known emotion: {', '.join(strangers)}"
-        )
+        stamps.append(f"words of the scheme that no utterance has, and that are no known emotion: {', '.join(strangers)}")
     if reason:
         stamps.append(f"protocol random was chosen, which mixes speakers: {reason}")
     return SplitData(data, protocol, folds, facts, stamps)
@@ -175,9 +166,7 @@ def _tested(folds: list[Fold], data: Tensors, untested: Collection[str]) -> list
 
 def _stamps(data: Tensors, folds: list[Fold], verdict: sharing.SharingVerdict, normalize: str) -> list[str]:
     stamps = sharing.sharing_stamps(verdict, data.table.facts, _spoken(data))
-    stamps += text_sources.text_stamps(
-        data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()}
-    )
+    stamps += text_sources.text_stamps(data.text_sources, data.table.frame, {n: s["identity"] for n, s in data.stores.items()})
     stamps += ledger.encoder_stamps(data.table.facts, data.stores)
     stamps += [f"{name} is an augmented view, in training and test" for name in data.stores if split_name(name)[1]]
     stamps += [data.views.stamp] if data.views is not None else []
@@ -211,9 +200,7 @@ def describe_data(data: Tensors, scheme: str) -> dict[str, Any]:
     """Describe a dataset for a record: the table, the stores, the scheme and utterances that were left out."""
     counts = np.bincount(data.labels, minlength=len(data.classes))
     if data.values is not None and data.target.kind != "votes":
-        counts = (
-            (data.values > 0).sum(0) if data.target.kind == "labels" else np.full(len(data.classes), len(data.frame))
-        )
+        counts = (data.values > 0).sum(0) if data.target.kind == "labels" else np.full(len(data.classes), len(data.frame))
     frame = data.frame
     rows = zip(frame["utterance_id"], data.labels, frame["speaker"], frame["gender"], strict=True)
     return {
@@ -243,9 +230,7 @@ def _target_facts(data: Tensors) -> dict[str, Any]:
 def label_space(data: Tensors) -> dict[str, Any]:
     """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances."""
     left_out = {
-        reason.partition(": ")[2]: number
-        for reason, number in data.dropped.items()
-        if reason.startswith("not in scheme")
+        reason.partition(": ")[2]: number for reason, number in data.dropped.items() if reason.startswith("not in scheme")
     }
     return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": left_out}
 

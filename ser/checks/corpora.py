@@ -20,10 +20,7 @@ def promises(name: str) -> Promises:
     if not hasattr(corpus(name), "example"):
 
         def lacks() -> None:
-            hold(
-                False,
-                "expected example(root), which writes a tiny tree of its layout and gives its root; there is none",
-            )
+            hold(False, "expected example(root), which writes a tiny tree of its layout and gives its root; there is none")
 
         return found | {"a tree of its layout is parsed": lacks}
     return found | {
@@ -48,18 +45,13 @@ def states_facts(name: str) -> None:
     plugin = corpus(name)
     for fact in ("TITLE", "CITATION", "LICENCE", "TREE"):
         hold(getattr(plugin, fact).strip(), f"{fact} is empty")
-    hold(
-        plugin.LANGUAGE == "" or len(plugin.LANGUAGE) == 2, f"LANGUAGE; expected two letters; found {plugin.LANGUAGE!r}"
-    )
+    hold(plugin.LANGUAGE == "" or len(plugin.LANGUAGE) == 2, f"LANGUAGE; expected two letters; found {plugin.LANGUAGE!r}")
     hold(plugin.LABELS, "LABELS is empty")
     strange = set(plugin.LABELS.values()) - {*CANONICAL, ""}
     hold(not strange, f"LABELS; expected emotions of {', '.join(CANONICAL)}; found {', '.join(map(repr, strange))}")
     for number in (plugin.UTTERANCES, plugin.SENTENCES):
         hold(number is None or number > 0, f"UTTERANCES and SENTENCES; expected a number or None; found {number}")
-    hold(
-        plugin.UTTERANCES is None or plugin.URL.startswith("http"),
-        "URL; expected an address, as it is a published corpus",
-    )
+    hold(plugin.UTTERANCES is None or plugin.URL.startswith("http"), "URL; expected an address, as it is a published corpus")
     hold((registry.load(CORPORA, name).__doc__ or "").strip(), "expected a docstring that says what it is")
     hold(isinstance(getattr(plugin, "NOTES", ()), tuple), "NOTES; expected a tuple of sentences")
 
@@ -85,10 +77,7 @@ def parses_its_example(name: str, root: Path) -> None:
             continue
         expected = plugin.LABELS.get(label, plugin.LABELS.get(label.lower(), "other"))
         hold(emotion == expected, f"label {label}; expected the emotion {expected!r}; found {emotion!r}")
-        hold(
-            label in plugin.LABELS or not plugin.URL,
-            f"label {label} is not in LABELS; only one's own corpora invent some",
-        )
+        hold(label in plugin.LABELS or not plugin.URL, f"label {label} is not in LABELS; only one's own corpora invent some")
     hold(frame["path"].ne("").any(), "no utterance has a path")
     for path in frame["path"]:
         hold(path == "" or (table.root / path).is_file(), f"there is no file {path}")

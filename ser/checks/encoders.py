@@ -25,9 +25,7 @@ def promises(name: str) -> Promises:
     if plugin.CHECKPOINTS and not hasattr(plugin, "example"):
         return found  # which has said so
     for level in plugin.LEVELS:
-        found[f"{level}: features are finite, of its dimension, and the same beside others"] = partial(
-            _try, name, level
-        )
+        found[f"{level}: features are finite, of its dimension, and the same beside others"] = partial(_try, name, level)
     return found
 
 

@@ -145,7 +145,4 @@ def learns(name: str, setting: Setting) -> None:
     """Twelve shots of each of four well separated classes are enough for a mean accuracy above 0.8."""
     found = _learn(name, task(setting), shots()).probabilities.argmax(-1)
     right = float((found == LABELS[TEST]).mean())
-    hold(
-        right > 0.8,
-        f"expected an accuracy above 0.8 from {SHOTS} shots of each of four easy classes; found {right:.2f}",
-    )
+    hold(right > 0.8, f"expected an accuracy above 0.8 from {SHOTS} shots of each of four easy classes; found {right:.2f}")

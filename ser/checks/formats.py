@@ -69,9 +69,7 @@ def writes_report(name: str, of: list[Block], title: str = "A title") -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"report{plugin.ENDING}"
         plugin.write(report, path)
-        hold(
-            path.is_file(), f"expected the file {path.name}; found {', '.join(p.name for p in Path(folder).iterdir())}"
-        )
+        hold(path.is_file(), f"expected the file {path.name}; found {', '.join(p.name for p in Path(folder).iterdir())}")
         strange = sorted(p.name for p in Path(folder).iterdir() if not p.name.startswith("report"))
         hold(not strange, f"expected {path.name}, and a folder beside it at most; found {', '.join(strange)}")
         hold(path.stat().st_size or not of, f"{path.name} is empty")

@@ -53,9 +53,7 @@ def has_true_gradients(name: str) -> None:
         out: Tensor = one(batch._replace(logits=logits, embedding=embedding))  # whose parameters `own` are
         return out
 
-    torch.autograd.gradcheck(
-        function, [batch.logits.requires_grad_(), batch.embedding.requires_grad_(), *one.parameters()]
-    )
+    torch.autograd.gradcheck(function, [batch.logits.requires_grad_(), batch.embedding.requires_grad_(), *one.parameters()])
 
 
 def runs_are_themselves(name: str) -> None:

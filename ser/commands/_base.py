@@ -52,9 +52,7 @@ class Group(click.Group):
         self.params += _common_options()
         self.callback = None  # the options are read by the command below
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             ctx.fail(str(unknown("command", args[0], self.list_commands(ctx))))
         return super().resolve_command(ctx, args)
@@ -99,10 +97,7 @@ class Command(click.Command):
             self._refuse_repeated(ctx, parameter, order.count(parameter))
         for parameter in self.params:
             value = typed.get(str(parameter.name))
-            if (
-                "" in (value if isinstance(value, (list, tuple)) else [value])
-                and parameter.type is not click.UNPROCESSED
-            ):
+            if "" in (value if isinstance(value, (list, tuple)) else [value]) and parameter.type is not click.UNPROCESSED:
                 # As a path it would be the current folder, as a name the only one there is: a variable of a shell, perhaps.
                 raise click.BadParameter("the value is empty; expected one. Is a variable not set?", ctx, parameter)
         given = common_option(ctx, "config", typed.get("config"))

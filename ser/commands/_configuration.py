@@ -87,9 +87,7 @@ def defaults(path: Path, section: Mapping[str, Any], command: click.Command) -> 
         try:
             read = _read(option, value)
         except TypeError as error:
-            raise ConfigError(
-                f"{path.name}: {key} of {command.name}", expected=error, found=_as_text(value)[:80]
-            ) from None
+            raise ConfigError(f"{path.name}: {key} of {command.name}", expected=error, found=_as_text(value)[:80]) from None
         if read is not None:
             values[str(option.name)] = read
     return values

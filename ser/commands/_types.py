@@ -48,9 +48,7 @@ class Pairs(Items):
         for pair in super().convert(value, param, ctx) or [str(value)]:
             name, _, meaning = (part.strip() for part in pair.partition("="))
             if not (name and meaning):
-                self.fail(
-                    f"{pair!r} is not a pair; expected NAME=VALUE, or several with commas between them", param, ctx
-                )
+                self.fail(f"{pair!r} is not a pair; expected NAME=VALUE, or several with commas between them", param, ctx)
             if name in found:
                 self.fail(f"{name!r} is there twice; expected each name once", param, ctx)
             found[name] = meaning
@@ -140,9 +138,7 @@ class Day(click.DateTime):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(
-                f"{value!r} is not a date; expected a day as 2026-11-30, or a time as 2026-11-30T18:00:00", param, ctx
-            )
+            self.fail(f"{value!r} is not a date; expected a day as 2026-11-30, or a time as 2026-11-30T18:00:00", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "DATE"

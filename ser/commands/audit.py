@@ -11,14 +11,10 @@ from ser.commands._types import Folder, Jobs, Number
 
 
 @click.command("audit", cls=Command)
-@click.option(
-    "--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first."
-)
+@click.option("--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first.")
 @click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder, where the audio lies.")
 @options_of(*PROTOCOL)
-@click.option(
-    "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use."
-)
+@click.option("--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use.")
 @click.option(
     "--longest",
     type=Number(min=0, min_open=True),
@@ -29,10 +25,7 @@ from ser.commands._types import Folder, Jobs, Number
 @click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
 @click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
 @click.option(
-    "--write-folds",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also write the folds, as CSV.",
+    "--write-folds", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the folds, as CSV."
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(session: Session, dataset: str, form: str, **options: Any) -> None:

@@ -21,9 +21,7 @@ LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
 @click.option("--text", help="Text stores, by encoder or store name.")
 @click.option("--runs", type=Whole(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
 @options_of("device", "jobs", "backend", "address", "shard")
-@click.option(
-    "--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is."
-)
+@click.option("--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is.")
 @click.option(
     "--format",
     "form",
@@ -65,9 +63,7 @@ def command(
         click.echo(_exported(session, others, form))
         return
     if others:
-        raise ConfigError(
-            f"ser benchmark {' '.join(names)}: one benchmark at a time", action="Only export takes several."
-        )
+        raise ConfigError(f"ser benchmark {' '.join(names)}: one benchmark at a time", action="Only export takes several.")
     if form == "csv":
         raise ConfigError("--format csv is of ser benchmark export", expected="text, json, md, latex or html")
     if name == LIST:
@@ -87,10 +83,7 @@ def command(
         if lacking:
             raise click.exceptions.Exit(3)
         return
-    words = [
-        f"ser benchmark {name}",
-        *(f"--{k} {v}" for k, v in (("dataset", dataset), ("audio", audio), ("text", text)) if v),
-    ]
+    words = [f"ser benchmark {name}", *(f"--{k} {v}" for k, v in (("dataset", dataset), ("audio", audio), ("text", text)) if v)]
     summary = benchmark(
         name,
         session.workspace,

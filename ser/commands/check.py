@@ -21,6 +21,4 @@ def command(session: Session, kind: str, name: str) -> None:
         broken += bool(fault)
         click.echo(f"broken  {promise}: {fault}" if fault else f"ok      {promise}")
     if broken:
-        raise UnusableError(
-            f"{kind} {name}: promises that are broken: {broken}", action="docs/extending.md has what one is."
-        )
+        raise UnusableError(f"{kind} {name}: promises that are broken: {broken}", action="docs/extending.md has what one is.")

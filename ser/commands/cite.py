@@ -29,7 +29,5 @@ def command(session: Session, name: str) -> None:
     result = Result.find(name, session.workspace.results)
     records = [plain(result.record)]
     if isinstance(result.record, (Evaluation, OutputEvaluation)) and result.record.model.record:
-        records.insert(
-            0, plain(Result.find(str(result.path.with_name(result.record.model.record)), result.path.parent).record)
-        )
+        records.insert(0, plain(Result.find(str(result.path.with_name(result.record.model.record)), result.path.parent).record))
     click.echo(bibtex(origins_of({"records": records})), nl=False)

@@ -18,9 +18,7 @@ from ser.commands._types import Folder, Jobs, Number
     help="emotion2vec-plus-seed, -base or -large; or the hub id or the folder of a transformers audio classifier.",
 )
 @record_options("classifier")
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
-)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--batch-seconds", type=Number(min=0), help="emotion2vec: audio in a batch; answers are the same.")
 @click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")

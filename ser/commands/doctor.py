@@ -25,12 +25,7 @@ def command(session: Session, as_json: bool) -> None:
             click.echo(finding.line())
     problems, notes = (sum(f.verdict == verdict for f in findings) for verdict in ("problem", "note"))
     if as_json:
-        content = {
-            "ser": ser.__version__,
-            "problems": problems,
-            "notes": notes,
-            "findings": [asdict(f) for f in findings],
-        }
+        content = {"ser": ser.__version__, "problems": problems, "notes": notes, "findings": [asdict(f) for f in findings]}
         click.echo(json.dumps(content, indent=2))
     else:
         session.say(f"problems: {problems}, notes: {notes}")

@@ -66,9 +66,7 @@ from ser.workers.engine import BACKENDS, LOCAL
     help="For --explain: utterances of each class that were recognised, and that were missed.",
 )
 @click.option("--amount", metavar="SIZE", help='Of a few-shot record: "10%" or "5 shots".  [default: the largest]')
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]"
-)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]")
 @click.option("--device", default="cpu", show_default=True, help="As of ser fit.")
 @click.option(
     "--memory",
@@ -78,9 +76,7 @@ from ser.workers.engine import BACKENDS, LOCAL
     "much as they need]",
 )
 @click.option(
-    "--jobs",
-    type=Jobs(),
-    help="Worker processes, or threads.  [default: one for each core, where heads take seconds]",
+    "--jobs", type=Jobs(), help="Worker processes, or threads.  [default: one for each core, where heads take seconds]"
 )
 @click.option(
     "--backend",
@@ -107,8 +103,6 @@ def command(session: Session, model: str, novelty: tuple[str, ...], **options: A
     from ser.evaluation.evaluate import evaluate
     from ser.results.report.compose import text_of, write_report
 
-    record, path = evaluate(
-        model, session.workspace, novelty=novelty, command=recorded_command(), say=session.warn, **options
-    )
+    record, path = evaluate(model, session.workspace, novelty=novelty, command=recorded_command(), say=session.warn, **options)
     page = f"\npage: {write_report([str(path)], session.workspace.results)}" if options["suite"] else ""
     session.say(f"{text_of(record, path)}\n\nwritten: {path}{page}")

@@ -15,13 +15,9 @@ def command() -> None:
 
 @command.command("folder", cls=Command)
 @click.argument("model")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder.  [default: the name of MODEL]")
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), help="The folder.  [default: the name of MODEL]"
-)
-@click.option(
-    "--calibrate",
-    is_flag=True,
-    help="Calibrate probabilities: a temperature for each head, by its validation predictions.",
+    "--calibrate", is_flag=True, help="Calibrate probabilities: a temperature for each head, by its validation predictions."
 )
 @click.option("--overwrite", is_flag=True, help="Write over such a folder that is there.")
 def folder(session: Session, model: str, output: Path | None, calibrate: bool, overwrite: bool) -> None:
@@ -92,14 +88,7 @@ def onnx(
     output = output or Path(Path(model).name.removesuffix(".json").removesuffix(".safetensors") + ".onnx")
     heard = clips or clips_of(load_head(heads_and_temperatures(heads)[0][0]), session.workspace) or ()
     done = export_onnx(
-        heads,
-        output,
-        clips=heard,
-        weights=weights,
-        encoders=encoders,
-        features=features,
-        overwrite=overwrite,
-        say=session.warn,
+        heads, output, clips=heard, weights=weights, encoders=encoders, features=features, overwrite=overwrite, say=session.warn
     )
     if done.reads != WAVEFORM:
         session.warn(f"the graph begins with features: {done.why}")

@@ -38,9 +38,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 @click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
 @click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
 @click.option("--audio", type=Items(), help="Audio encoders: short names, hub ids (also id@revision) or folders.")
-@click.option(
-    "--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]"
-)
+@click.option("--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]")
 @click.option(
     "--text-source",
     default="corpus",
@@ -101,9 +99,7 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     help="Extract in parts on a cluster, and merge: a job array of SLURM, or workers of Dask or Ray.",
 )
 @click.option("--shards", type=Whole(min=1), metavar="N", help="Of --backend: the number of parts.  [default: 8]")
-@click.option(
-    "--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]"
-)
+@click.option("--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]")
 @slurm_options
 @click.option(
     "--verify",
@@ -119,22 +115,10 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     "pitch+2, noise15, white15, pink20, reverb, gain-6, clip10, lowpass3400, gsm, opus16), a number of random ones, "
     "classwise1, ... by the emotion, or suite, the conditions of ser evaluate --suite.",
 )
+@click.option("--noise-folder", type=Folder(), help="Recordings that noise is taken from, as MUSAN.  [default: white noise]")
+@click.option("--impulses", type=Folder(), help="Impulse responses of rooms, for reverb.  [default: simulated rooms]")
 @click.option(
-    "--noise-folder",
-    type=Folder(),
-    help="Recordings that noise is taken from, as MUSAN.  [default: white noise]",
-)
-@click.option(
-    "--impulses",
-    type=Folder(),
-    help="Impulse responses of rooms, for reverb.  [default: simulated rooms]",
-)
-@click.option(
-    "--view-seed",
-    type=Whole(largest=2**63 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of the random choices of views.",
+    "--view-seed", type=Whole(largest=2**63 - 1), default=0, show_default=True, help="Seed of the random choices of views."
 )
 @click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")

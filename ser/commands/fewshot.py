@@ -24,9 +24,7 @@ from ser.registry import names
 @click.option("--shots", type=Items(int), help="Utterances of each class (of dimensions: of all), as 1,5,10.")
 @click.option("--speaker-aware", is_flag=True, help="Use up one speaker before the next: few labels from few speakers.")
 @click.option("--tune-epochs", type=Whole(min=1), help="Epochs of fine-tuning from a source.  [default: 30]")
-@click.option(
-    "--lr-factor", type=Number(min=0, min_open=True), help="Its learning rate, as a share of --lr.  [default: 0.3]"
-)
+@click.option("--lr-factor", type=Number(min=0, min_open=True), help="Its learning rate, as a share of --lr.  [default: 0.3]")
 @click.option(
     "--freeze",
     type=click.Choice(["none", "encoder"]),

@@ -19,9 +19,7 @@ from ser.commands._types import Whole
     "repeated.",
 )
 @click.option(
-    "--random",
-    type=Whole(min=1),
-    help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log.",
+    "--random", type=Whole(min=1), help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log."
 )
 @click.option(
     "--halving",

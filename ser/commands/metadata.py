@@ -9,9 +9,7 @@ from ser.commands._types import Folder, Plugin
 
 
 @click.command("metadata", cls=Command)
-@click.option(
-    "--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin."
-)
+@click.option("--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin.")
 @click.option(
     "--root",
     type=Folder(or_file=True),
@@ -20,10 +18,7 @@ from ser.commands._types import Folder, Plugin
 )
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
 @click.option(
-    "--format",
-    "plugin",
-    type=Plugin("ser.metadata.corpora"),
-    help="The plugin that reads it, where NAME is not that of one.",
+    "--format", "plugin", type=Plugin("ser.metadata.corpora"), help="The plugin that reads it, where NAME is not that of one."
 )
 @click.option(
     "--rating",
@@ -63,9 +58,7 @@ def command(
         raise click.UsageError("Give the corpus folder with --root, or a table file with --from.")
     from ser.metadata.build import build, keep, replaced, summary_lines
 
-    built = build(
-        dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes, audio=root if source else None
-    )
+    built = build(dataset, given, plugin, quiet=session.quiet, ratings=ratings, votes_of=votes, audio=root if source else None)
     lines = replaced(built, session.workspace)
     path = keep(built, session.workspace)
     for line in lines:

@@ -13,9 +13,7 @@ from ser.commands._types import Folder
 @click.command("new", cls=Command)
 @click.argument("kind", type=click.Choice(list(starter.packages())))
 @click.argument("name")
-@click.option(
-    "--output", type=Folder(made=True), default=".", help="Folder for the file.  [default: the current folder]"
-)
+@click.option("--output", type=Folder(made=True), default=".", help="Folder for the file.  [default: the current folder]")
 def command(session: Session, kind: str, name: str, output: Path) -> None:
     """Write NAME.py, a part of your own to start from: a copy of the shortest of its kind, which works at once.
 

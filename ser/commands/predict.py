@@ -28,12 +28,8 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     help="In place of FILES: a table with the columns file, text or both, and start, end, channel, speaker, dialogue, turn as "
     "far as they are known.",
 )
-@click.option(
-    "--window", type=Number(min=0, min_open=True), help="Hear long recordings through a window of this many s."
-)
-@click.option(
-    "--hop", type=Number(min=0, min_open=True), help="s between two windows.  [default: a quarter of --window]"
-)
+@click.option("--window", type=Number(min=0, min_open=True), help="Hear long recordings through a window of this many s.")
+@click.option("--hop", type=Number(min=0, min_open=True), help="s between two windows.  [default: a quarter of --window]")
 @click.option(
     "--channels",
     metavar="mix|split|N",
@@ -63,14 +59,9 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     show_default=True,
     help="Of --window: neighbours of one answer joined, or each window.",
 )
+@click.option("--raw", metavar="RATE[xCHANNELS]", help="Standard input is raw samples of 16 bits: --raw 16000, --raw 8000x2.")
 @click.option(
-    "--raw", metavar="RATE[xCHANNELS]", help="Standard input is raw samples of 16 bits: --raw 16000, --raw 8000x2."
-)
-@click.option(
-    "--min-confidence",
-    type=Number(min=0, max=1),
-    default=0.0,
-    help="Give no answer where the largest probability is below.",
+    "--min-confidence", type=Number(min=0, max=1), default=0.0, help="Give no answer where the largest probability is below."
 )
 @click.option(
     "--picture",
@@ -140,9 +131,7 @@ def command(
     if window is None:
         only_with_window(over_time)
     elif picture is not None:
-        raise ConfigError(
-            "--picture draws short recordings whole, and --window follows long ones", action="Leave one out."
-        )
+        raise ConfigError("--picture draws short recordings whole, and --window follows long ones", action="Leave one out.")
     else:
         given: dict[str, Any] = {name: value for name, value in apart.items() if value is not None}
         options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, vad or "", **given)

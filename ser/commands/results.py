@@ -117,17 +117,9 @@ def schema(session: Session, kind: str | None) -> None:
 
 @command.command("compare", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option(
-    "--metric",
-    type=METRIC,
-    help="The metric to test.  [default: UA, or that of the target]",
-)
-@click.option(
-    "--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]"
-)
-@click.option(
-    "--allow", type=Items(), default="", help="Stamps that void a comparison, to be allowed all the same, by name."
-)
+@click.option("--metric", type=METRIC, help="The metric to test.  [default: UA, or that of the target]")
+@click.option("--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]")
+@click.option("--allow", type=Items(), default="", help="Stamps that void a comparison, to be allowed all the same, by name.")
 @click.option("--force", is_flag=True, help="Allow all such stamps; the result says so.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as JSON too.")
 def compare(
@@ -163,14 +155,7 @@ def compare(
     words += [f"--allow {','.join(allow)}"] if allow else []
     words += ["--force"] if force else []
     found = compare_results(
-        names,
-        session.workspace.results,
-        metric=metric,
-        at=at,
-        allow=allow,
-        force=force,
-        output=output,
-        command=" ".join(words),
+        names, session.workspace.results, metric=metric, at=at, allow=allow, force=force, output=output, command=" ".join(words)
     )
     if output is not None:
         write_json(output, found, ResultComparison)
@@ -185,14 +170,10 @@ def compare(
     "--format", "form", type=Plugin("ser.results.report.formats"), help="[default: by the ending of --output, or html]"
 )
 @click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file.  [default: NAME.report.html beside the result]",
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: NAME.report.html beside the result]"
 )
 @click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
-def reported(
-    session: Session, results: tuple[str, ...], form: str | None, output: Path | None, overwrite: bool
-) -> None:
+def reported(session: Session, results: tuple[str, ...], form: str | None, output: Path | None, overwrite: bool) -> None:
     """Write a report: scores with intervals, stamps, pictures, data and audit, configuration, how to reproduce.
 
     NAME as for `show`; several are put beside each other. The HTML page is one file that needs no network.
@@ -218,12 +199,7 @@ def reported(
     "[default: the first that fits]",
 )
 @click.option("--metric", type=METRIC, default="UA", show_default=True, help="For pictures that show one metric.")
-@click.option(
-    "--format",
-    "formats",
-    type=Items(),
-    help="One or several of png, svg, pdf: text stays text.  [default: png]",
-)
+@click.option("--format", "formats", type=Items(), help="One or several of png, svg, pdf: text stays text.  [default: png]")
 @click.option(
     "--title/--no-title", default=True, help="Experiment, dataset, n and the meaning of intervals, above the picture."
 )
@@ -263,12 +239,8 @@ def plot(session: Session, name: str, **options: Any) -> None:
     metavar="error|drop|CLASS",
     help="Test utterances without a prediction: an error; left out (stamped); or they count as CLASS (stamped).",
 )
-@click.option(
-    "--id", "id_column", metavar="COLUMN", help="Column of utterance ids.  [default: utterance_id, id, key, ...]"
-)
-@click.option(
-    "--label", metavar="COLUMN", help="Column of predicted labels.  [default: predicted, label, emotion, ...]"
-)
+@click.option("--id", "id_column", metavar="COLUMN", help="Column of utterance ids.  [default: utterance_id, id, key, ...]")
+@click.option("--label", metavar="COLUMN", help="Column of predicted labels.  [default: predicted, label, emotion, ...]")
 @click.option("--probabilities", type=Items(), help="Columns of probabilities, one for each label.  [default: p_LABEL]")
 def imported(session: Session, file: Path, dataset: str, labels: tuple[str, ...], **options: Any) -> None:
     """Import predictions of any other system: the same record as of a head, to be shown, compared, reported and verified.
@@ -296,11 +268,7 @@ def imported(session: Session, file: Path, dataset: str, labels: tuple[str, ...]
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all", "every", is_flag=True, help="All results of the workspace.")
 @click.option("--strict", is_flag=True, help="Files that are missing, and so cannot be checked, are faults too.")
-@click.option(
-    "--jobs",
-    type=Jobs(),
-    help="Of --all: worker processes; they pay for a hundred results.  [default: 1]",
-)
+@click.option("--jobs", type=Jobs(), help="Of --all: worker processes; they pay for a hundred results.  [default: 1]")
 def verified(session: Session, names: tuple[str, ...], every: bool, strict: bool, jobs: int | None) -> None:
     """Recompute all numbers of results from their predictions, and check the hashes of their data.
 
@@ -328,9 +296,7 @@ def verified(session: Session, names: tuple[str, ...], every: bool, strict: bool
         faults = [d.line() for d in verdict.differences] + (verdict.missing if strict else [])
         failed += bool(faults)
         state = f"{len(faults)} differences" if faults else "as recorded"
-        session.say(
-            f"{verdict.path.name}: {state}; {verdict.numbers:,} values recomputed, {verdict.files} files compared"
-        )
+        session.say(f"{verdict.path.name}: {state}; {verdict.numbers:,} values recomputed, {verdict.files} files compared")
         shown = faults if session.verbose else faults[:SHOWN]
         for line in shown:
             click.echo(f"  {line}", err=True)

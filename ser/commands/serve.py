@@ -32,19 +32,13 @@ from ser.commands._types import Folder, Number, Pairs, Whole
 @click.option(
     "--rate", type=Number(min=0), default=0.0, help="Predictions a minute that one client may ask for.  [default: any]"
 )
-@click.option(
-    "--token", default="", envvar="SER_TOKEN", help="A word that clients must send: Authorization: Bearer WORD."
-)
+@click.option("--token", default="", envvar="SER_TOKEN", help="A word that clients must send: Authorization: Bearer WORD.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="A site whose pages may ask. May be repeated.")
-@click.option(
-    "--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy that names its clients in X-Forwarded-For."
-)
+@click.option("--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy that names its clients in X-Forwarded-For.")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
 @click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option(
-    "--diarize", is_flag=True, help="Tell speakers apart where a request asks for it (pip install 'ser[vad]')."
-)
+@click.option("--diarize", is_flag=True, help="Tell speakers apart where a request asks for it (pip install 'ser[vad]').")
 @click.option(
     "--speaker-encoder",
     metavar="NAME|FOLDER",

@@ -30,14 +30,10 @@ def slurm_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Of SLURM: a further option, such as gpus=1, mem=16G or account=speech. May be repeated.",
         ),
         click.option(
-            "--time",
-            metavar="LIMIT",
-            help="Of SLURM, for a job: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
+            "--time", metavar="LIMIT", help="Of SLURM, for a job: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]"
         ),
         click.option("--partition", metavar="NAME", help="Of SLURM."),
-        click.option(
-            "--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."
-        ),
+        click.option("--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."),
     ):
         command = option(command)
     return command

@@ -68,9 +68,7 @@ def merge(session: Session, **which: Any) -> None:
 
 @command.command("export", cls=Command)
 @_which
-@click.option(
-    "--format", "kind", type=click.Choice(["npz", "csv", "parquet", "datasets"]), default="npz", show_default=True
-)
+@click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet", "datasets"]), default="npz", show_default=True)
 @click.option("--output", type=Folder(made=True), default=Path(), help="Folder to write to.")
 @click.option("--overwrite", is_flag=True, help="Replace exports that are there.")
 def export(session: Session, kind: str, output: Path, overwrite: bool, **which: Any) -> None:
@@ -98,25 +96,17 @@ def export(session: Session, kind: str, output: Path, overwrite: bool, **which: 
 
 
 @command.command("plot", cls=Command)
-@click.option(
-    "--dataset", "datasets", type=Items(), required=True, help="Datasets; of several, corpus tells them apart."
-)
+@click.option("--dataset", "datasets", type=Items(), required=True, help="Datasets; of several, corpus tells them apart.")
 @click.option("--store", required=True, help="The store, by its name or its encoder's.")
-@click.option(
-    "--by", type=Items(), default="emotion", show_default=True, help="Columns that colour it, a panel for each."
-)
+@click.option("--by", type=Items(), default="emotion", show_default=True, help="Columns that colour it, a panel for each.")
 @click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
 @click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Utterances to draw at most.")
 @click.option("--seed", type=Whole(min=0, largest=2**32 - 1), default=0, show_default=True)
 @click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="[default: beside the store, STORE.COLUMNS.METHOD.png]",
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: beside the store, STORE.COLUMNS.METHOD.png]"
 )
 @click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
-def plot(
-    session: Session, datasets: list[str], store: str, output: Path | None, overwrite: bool, **options: Any
-) -> None:
+def plot(session: Session, datasets: list[str], store: str, output: Path | None, overwrite: bool, **options: Any) -> None:
     """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
 
     Each panel says how many of an utterance's nearest neighbours have its value: where speakers are more alike than emotions, a
@@ -152,15 +142,9 @@ def plot(
     "--fields", type=Items(), help="The meaning of each member of --pickle, where it is not known: labels,text,train,-"
 )
 @click.option("--rows", is_flag=True, help="Row k of every file is the same utterance. Counts and labels are compared.")
-@click.option(
-    "--id", "id_column", metavar="COLUMN", help="Utterance ids: a column's name or number.  [default: by name]"
-)
-@click.option(
-    "--label", metavar="COLUMN", help="Labels: a column's name or number; -1 is the last.  [default: by name]"
-)
-@click.option(
-    "--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]"
-)
+@click.option("--id", "id_column", metavar="COLUMN", help="Utterance ids: a column's name or number.  [default: by name]")
+@click.option("--label", metavar="COLUMN", help="Labels: a column's name or number; -1 is the last.  [default: by name]")
+@click.option("--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]")
 @click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
 @click.option(
     "--rating",
@@ -216,8 +200,7 @@ def import_features(
     sources = [parse(word, part) for part, words in given.items() for word in words]
     names = tuple(label_names) if label_names else None
     declared = {
-        store if equals else "": name if equals else store
-        for store, equals, name in (e.partition("=") for e in encoders)
+        store if equals else "": name if equals else store for store, equals, name in (e.partition("=") for e in encoders)
     }
     if len(declared) < len(encoders):
         raise ConfigError("--encoder has one store twice", expected="each store once", found=", ".join(encoders))

@@ -25,9 +25,7 @@ from ser.commands._types import Folder, Items, Jobs, Whole
     help="Of all utterances: en, de, ...; table: the table's, detected where it has none; detect: detected for each.",
 )
 @click.option("--beams", type=Whole(min=1), default=1, show_default=True, help="Width of the beam search; 1 is greedy.")
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."
-)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")
 @click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
@@ -62,13 +60,7 @@ def command(
     failed = 0
     for table in tables:
         report = transcribe(
-            table,
-            loaded,
-            session.workspace,
-            jobs=jobs or cores(),
-            quiet=session.quiet,
-            overwrite=overwrite,
-            say=session.warn,
+            table, loaded, session.workspace, jobs=jobs or cores(), quiet=session.quiet, overwrite=overwrite, say=session.warn
         )
         for line in report.lines():
             session.say(line)

@@ -16,12 +16,7 @@ from ser.commands._types import Items
 @click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have the features]")
 @training_options(without=("refit", "target"), learns=True)
 def command(
-    session: Session,
-    source: str | None,
-    target: str | None,
-    matrix: bool,
-    datasets: list[str] | None,
-    **options: Any,
+    session: Session, source: str | None, target: str | None, matrix: bool, datasets: list[str] | None, **options: Any
 ) -> None:
     """Test a source's head on a target corpus that it has not seen (zero-shot); writes results/….json.
 

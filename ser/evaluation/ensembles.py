@@ -48,9 +48,7 @@ def mean_of_views(predictions: EvaluatedPredictions) -> pd.DataFrame:
     return replace_probabilities(predictions, new)
 
 
-def evaluate_views(
-    predictions: EvaluatedPredictions, found: evaluation.Temperatures | None
-) -> tuple[Augmented, pd.DataFrame]:
+def evaluate_views(predictions: EvaluatedPredictions, found: evaluation.Temperatures | None) -> tuple[Augmented, pd.DataFrame]:
     """Evaluate the mean over the original and its views, beside the original; the temperature is that of the original.
 
     Returns:
@@ -62,9 +60,7 @@ def evaluate_views(
     model, new = predictions.model, mean_of_views(predictions)
     numbers = evaluation.evaluation_numbers(new, predictions.validation, model.classes, predictions.own, found)
     part = Augmented(
-        views=["original", *TTA_VIEWS],
-        **numbers._asdict(),
-        comparison=compare(new, predictions.test, model.classes),
+        views=["original", *TTA_VIEWS], **numbers._asdict(), comparison=compare(new, predictions.test, model.classes)
     )
     return part, new
 

@@ -102,9 +102,7 @@ def evaluate(
         device = pick_device(device, every=True)
     space = open_workspace(workspace)
     found = find_model(str(model), space, amount)
-    options = EvaluationOptions(
-        dataset, scheme, calibrate, conformal, tta, suite, views, limits, novelty, explain, examples
-    )
+    options = EvaluationOptions(dataset, scheme, calibrate, conformal, tta, suite, views, limits, novelty, explain, examples)
     _refuse(found, options)
     path = record.place(found, space, output, options)
     engine = Engine(workers(jobs, len(found.heads), device), backend, address, space.root)
@@ -147,8 +145,7 @@ def _refuse(model: EvaluatedModel, options: EvaluationOptions) -> None:
     for option, given in of_classes.items():
         if given and model.learns.kind in KINDS:
             raise ConfigError(
-                f"{option} is of heads on classes, and {model.name} learned {model.learns.text}",
-                action=f"Leave {option} out.",
+                f"{option} is of heads on classes, and {model.name} learned {model.learns.text}", action=f"Leave {option} out."
             )
     of_validation = {"--calibrate": options.calibrate, "--conformal": options.conformal is not None}
     for option in (name for name, given in of_validation.items() if given):

@@ -13,15 +13,7 @@ from ser.results.metrics.measures import outputs_of
 from ser.results.records.find import find_summary, no_model, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
-from ser.results.records.names import (
-    ALL_ROWS,
-    HEAD,
-    SHARED_FOLDS,
-    amount_name,
-    amount_of,
-    amount_value,
-    head_file_name,
-)
+from ser.results.records.names import ALL_ROWS, HEAD, SHARED_FOLDS, amount_name, amount_of, amount_value, head_file_name
 from ser.results.stored.runs import read_predictions
 from ser.train.checkpoint import HeadFacts, SavedHead, head_facts, load_head
 from ser.workspace import Workspace

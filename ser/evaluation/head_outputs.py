@@ -137,9 +137,7 @@ class CorpusFeatures:
         where = self.positions(list(rows["utterance_id"]))
         if (where < 0).any():
             missing = rows["utterance_id"].iloc[int((where < 0).argmax())]
-            raise StoreError(
-                f"{self.data.dataset} no longer has the utterance {missing}, which the record was tested on"
-            )
+            raise StoreError(f"{self.data.dataset} no longer has the utterance {missing}, which the record was tested on")
         return where
 
 

@@ -68,8 +68,6 @@ def ratings_of(predictions: EvaluatedPredictions, coverage: float | None) -> dic
 def _rated(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     """The dimensions beside classes, and the rows with these alone, as of heads on dimensions."""
     names, frame = ratings_beside(rows)
-    others = [
-        c for c in rows.columns if c not in ("true", "predicted") and not str(c).startswith(("p_", RATED_AS, VALUE))
-    ]
+    others = [c for c in rows.columns if c not in ("true", "predicted") and not str(c).startswith(("p_", RATED_AS, VALUE))]
     joined: pd.DataFrame = pd.concat([rows[others], frame], axis=1)
     return names, joined

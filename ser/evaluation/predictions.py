@@ -65,9 +65,7 @@ class EvaluatedPredictions:
         return [self.model.tested or self.model.corpora[0]]
 
 
-def predictions_to_evaluate(
-    model: EvaluatedModel, options: EvaluationOptions, resources: Resources
-) -> EvaluatedPredictions:
+def predictions_to_evaluate(model: EvaluatedModel, options: EvaluationOptions, resources: Resources) -> EvaluatedPredictions:
     """Take the recorded predictions of the heads' own corpus, or predict another corpus.
 
     Raises:
@@ -93,9 +91,7 @@ def predictions_to_evaluate(
     return EvaluatedPredictions(model, dataset, rule, False, test, validation, corpus, resources, left_out)
 
 
-def _recorded(
-    model: EvaluatedModel, dataset: str, options: EvaluationOptions, resources: Resources
-) -> EvaluatedPredictions:
+def _recorded(model: EvaluatedModel, dataset: str, options: EvaluationOptions, resources: Resources) -> EvaluatedPredictions:
     """The recorded test rows of one corpus, and the validation rows of the same runs and folds.
 
     A head's training and validation rows are never tested: of a corpus that it has seen, there are the recorded test rows
@@ -121,8 +117,7 @@ def _recorded(
     rule = model.scheme or "native"
     if options.scheme not in (None, rule):
         raise ConfigError(
-            f"--scheme {options.scheme}: {model.name} was tested on {dataset} under {rule}",
-            action="Leave --scheme out.",
+            f"--scheme {options.scheme}: {model.name} was tested on {dataset} under {rule}", action="Leave --scheme out."
         )
     corpus = None
     # The record has the mean over snapshots: each by itself is predicted again, where the heads are there.
@@ -161,8 +156,7 @@ def _without_trained_audio(data: Tensors, model: EvaluatedModel, space: Workspac
             expected="a corpus with other recordings",
         )
     blocks = [
-        block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name], b.streamed)
-        for b in data.blocks
+        block_as_used(space.store(data.dataset, b.name), ids, b.name, data.stores[b.name], b.streamed) for b in data.blocks
     ]
     frame = data.frame[~twice].reset_index(drop=True)
     values = None if data.values is None else data.values[~twice]

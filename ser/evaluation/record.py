@@ -132,9 +132,7 @@ def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> EvaluatedCl
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> Temperatures:
     """Each temperature and the predictions that it was fitted on; and if heads were then trained again."""
     size = predictions.held_out.groupby(["run", "fold"]).size()
-    values = [
-        FittedTemperature(run=run, fold=fold, n=int(size[run, fold]), temperature=t) for (run, fold), t in found.items()
-    ]
+    values = [FittedTemperature(run=run, fold=fold, n=int(size[run, fold]), temperature=t) for (run, fold), t in found.items()]
     numbers = list(found.values())
     corpora = predictions.validated
     aim = " and their votes" if measure_of(predictions.held_out).kind == "votes" else ""
@@ -176,9 +174,7 @@ def _conformal_notes(predictions: EvaluatedPredictions, coverage: float) -> list
     found = [note for note in [unlimited(predictions.held_out, coverage)] if note]
     if _trained_again(predictions, (key for key, _ in evaluation.by_head(predictions.held_out))):
         what = "intervals" if predictions.model.learns.kind == DIMENSIONS else "sets"
-        found.append(
-            f"heads were trained again on training and validation: the limits of the {what} are of the heads before"
-        )
+        found.append(f"heads were trained again on training and validation: the limits of the {what} are of the heads before")
     return found
 
 

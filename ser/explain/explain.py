@@ -200,9 +200,7 @@ def _frames(opened: OpenedHead, row: int) -> int:
     return int(offsets[row + 1] - offsets[row])
 
 
-def _layers(
-    layers: dict[str, list[NDArray[np.float64]]], data: Tensors, folder: Path, name: str
-) -> dict[str, LayerWeights]:
+def _layers(layers: dict[str, list[NDArray[np.float64]]], data: Tensors, folder: Path, name: str) -> dict[str, LayerWeights]:
     if not layers:
         return {}
     numbers = {s: data.stores[s]["identity"].get("layers") or list(range(len(w[0]))) for s, w in layers.items()}
@@ -236,9 +234,7 @@ def _modalities(
         draws=draws,
         UA_without_any=float(np.mean([c.UA[frozenset()] for c, _ in shared])),
         UA_with_only={
-            "+".join(m for m in names if m in s): float(np.mean([c.UA[s] for c, _ in shared]))
-            for s in shared[0][0].UA
-            if s
+            "+".join(m for m in names if m in s): float(np.mean([c.UA[s] for c, _ in shared])) for s in shared[0][0].UA if s
         },
         shapley_of_UA={
             m: Contribution(mean=float(v.mean()), std=float(v.std(ddof=1)) if len(v) > 1 else None, values=v.tolist())

@@ -87,9 +87,7 @@ def coalitions_of(players: tuple[str, ...]) -> list[Coalition]:
     return [frozenset(c) for size in range(len(players) + 1) for c in combinations(players, size)]
 
 
-def shapley(
-    value: Mapping[Coalition, NDArray[np.float64]] | Mapping[Coalition, float], player: str
-) -> NDArray[np.float64]:
+def shapley(value: Mapping[Coalition, NDArray[np.float64]] | Mapping[Coalition, float], player: str) -> NDArray[np.float64]:
     """Compute the sum over S without the player of |S|! (M - |S| - 1)! / M! (v(S + player) - v(S)) (Shapley 1953)."""
     players = max(value, key=len)
     total = np.zeros_like(np.asarray(value[players], dtype=np.float64))

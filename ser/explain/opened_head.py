@@ -143,9 +143,7 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
             "explanations are of utterances", found=f"a head on sequences of turns (--context {saved.config.context})"
         )
     if list(data.classes) != saved.classes:
-        raise ConfigError(
-            "the head's classes are not those of the tensors", expected=saved.classes, found=list(data.classes)
-        )
+        raise ConfigError("the head's classes are not those of the tensors", expected=saved.classes, found=list(data.classes))
     stores, wanted = [b.name for b in data.blocks], [i.name for i in saved.inputs]
     if stores != wanted:
         raise ConfigError(f"the head reads {', '.join(wanted)}", found=f"stores {', '.join(stores)} of {data.dataset}")

@@ -14,9 +14,7 @@ COLOURS = "cividis"
 TICKS = 30  # tokens that are written out
 
 
-def activation(
-    spectrogram: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]], seconds: float, title: str
-) -> Figure:
+def activation(spectrogram: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]], seconds: float, title: str) -> Figure:
     """Draw a spectrogram, and below it once more for each class, brighter where it speaks for that class; one scale for all.
 
     Args:
@@ -34,14 +32,7 @@ def activation(
     for panel, (name, values) in zip(axes[1:], maps.items(), strict=True):
         panel.imshow(spectrogram.T, origin="lower", aspect="auto", extent=extent, cmap="gray_r", alpha=0.35)
         image = panel.imshow(
-            values.T,
-            origin="lower",
-            aspect="auto",
-            extent=extent,
-            cmap=COLOURS,
-            alpha=0.75,
-            vmin=0,
-            vmax=max(top, 1e-12),
+            values.T, origin="lower", aspect="auto", extent=extent, cmap=COLOURS, alpha=0.75, vmin=0, vmax=max(top, 1e-12)
         )
         panel.set_title(f"speaks for {name}", fontsize=9, loc="left")
     figure.colorbar(image, ax=axes[1:], label="HiResCAM (logits per cell)", fraction=0.04)
@@ -73,8 +64,7 @@ def attention(
             _line(panel, weights[0], one.keys, seconds, spoken)
             continue
         high, wide = (
-            _length(stores, n, seconds, spoken)
-            for stores, n in zip((one.queries, one.keys), weights.shape, strict=True)
+            _length(stores, n, seconds, spoken) for stores, n in zip((one.queries, one.keys), weights.shape, strict=True)
         )
         image = panel.imshow(weights, origin="lower", aspect="auto", extent=(0, wide, 0, high), cmap=COLOURS, vmin=0)
         figure.colorbar(image, ax=panel, fraction=0.046)
@@ -94,9 +84,7 @@ def attention(
     return figure
 
 
-def _line(
-    panel: Axes, weights: NDArray[np.float32], keys: tuple[str, ...], seconds: float, spoken: Sequence[str]
-) -> None:
+def _line(panel: Axes, weights: NDArray[np.float32], keys: tuple[str, ...], seconds: float, spoken: Sequence[str]) -> None:
     wide = _length(keys, len(weights), seconds, spoken)
     panel.plot((np.arange(len(weights)) + 0.5) * wide / len(weights), weights, color=PALETTE[0])
     panel.set_ylim(bottom=0)
@@ -121,9 +109,7 @@ def _axis(stores: tuple[str, ...], seconds: float, spoken: Sequence[str]) -> str
 def layers(weights: Mapping[str, NDArray[np.float64]], names: Mapping[str, Sequence[int]], title: str) -> Figure:
     """Draw the weights of layers, `(heads, layers)` by store, with their numbers: the mean over heads, each head as a dot."""
     figure = Figure(figsize=(6.4, 2.9 * len(weights) + 0.6), layout="constrained")
-    for panel, (store, values) in zip(
-        figure.subplots(len(weights), 1, squeeze=False)[:, 0], weights.items(), strict=True
-    ):
+    for panel, (store, values) in zip(figure.subplots(len(weights), 1, squeeze=False)[:, 0], weights.items(), strict=True):
         places = np.arange(values.shape[1])
         panel.bar(places, values.mean(0), color=PALETTE[5], edgecolor="black", linewidth=0.5)
         for one in values:

@@ -42,10 +42,7 @@ def model_card(config: ModelConfig, origins: Sequence[Origin], result: Result | 
         "": _opening(config),
         "Use": _use(config),
         "How good it is": _numbers(config, record),
-        "What a reader must know": [
-            *_bullets(_stamps(config, record) or [no_stamps(record)]),
-            *_bullets(notes),
-        ],
+        "What a reader must know": [*_bullets(_stamps(config, record) or [no_stamps(record)]), *_bullets(notes)],
         "Training": _training(config, record),
         "Intended use and limits": _limits(config, origins, record),
         "Licences": _licences(origins),
@@ -86,10 +83,9 @@ def _stamps(config: ModelConfig, record: Summary | None) -> list[str]:
 def _opening(config: ModelConfig) -> list[str]:
     heads = len(config.heads)
     what = "a head" if heads == 1 else f"{heads} heads, whose answers are averaged,"
-    rows = {
-        "all": "on all rows",
-        "source": "on the training part",
-    }.get(config.trained_rows, "each on the training part of its fold")
+    rows = {"all": "on all rows", "source": "on the training part"}.get(
+        config.trained_rows, "each on the training part of its fold"
+    )
     reads = ", ".join(f"`{i.name}` ({i.model or i.encoder})" for i in config.inputs)
     return [
         f"A speech emotion recognition model of `ser` {config.ser}: {what} of the kind `{config.architecture.head}`, trained "
@@ -142,8 +138,7 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
         lines.append(f"| {head_of(name)} | {number(metric.mean)} | {speakers} | {over_runs(metric)} |")
     if record.per_class:
         rows = [
-            f"| {name} | {number(s.recall)} | {number(s.precision)} | {s.support:g} |"
-            for name, s in record.per_class.items()
+            f"| {name} | {number(s.recall)} | {number(s.precision)} | {s.support:g} |" for name, s in record.per_class.items()
         ]
         lines += ["", "| class | recall | precision | test utterances |", "| --- | --- | --- | --- |", *rows]
     guess = f"UA of a guess is {chance(record.per_class):.3f}. " if main == "UA" and record.per_class else ""

@@ -108,9 +108,7 @@ def refuse_other_content(output: Path, overwrite: bool) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / CONFIG).is_file():
-        raise ConfigError(
-            f"{output} is in the way", expected="a folder that is not there yet", action="Name another one."
-        )
+        raise ConfigError(f"{output} is in the way", expected="a folder that is not there yet", action="Name another one.")
     if not overwrite:
         raise ConfigError(f"{output} is there already", action="Name another folder, or write over it: --overwrite.")
     own = {CONFIG, CARD, *(head.file for head in read_model_folder(output).config.heads)}
@@ -146,8 +144,7 @@ def _temperatures(heads: list[SavedHead], result: Result | None) -> tuple[list[f
     """The temperature of each head by its validation predictions, and what is to be said of them."""
     if heads[0].target not in (EMOTION, MIXED, VOTES):
         raise ConfigError(
-            f"--calibrate is of heads on classes, and this model learned {heads[0].target}",
-            action="Leave --calibrate out.",
+            f"--calibrate is of heads on classes, and this model learned {heads[0].target}", action="Leave --calibrate out."
         )
     if result is None:
         raise ConfigError("--calibrate needs the record of the heads, with their validation predictions beside it")

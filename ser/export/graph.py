@@ -52,17 +52,14 @@ class OneHead(nn.Module):
 
     def forward(self, values: Sequence[Tensor], lengths: Sequence[Tensor | None]) -> tuple[Tensor, Tensor | None]:
         batch = {
-            i.name: self._feature(k, i, v, n)
-            for k, (i, v, n) in enumerate(zip(self.columns, values, lengths, strict=True))
+            i.name: self._feature(k, i, v, n) for k, (i, v, n) in enumerate(zip(self.columns, values, lengths, strict=True))
         }
         return self._outputs(batch), self._novelty(batch) if self.knows_novelty else None
 
     def _outputs(self, batch: dict[str, Feature]) -> Tensor:
         parts = []
         for each in self.parts.children():
-            found = [
-                outputs_of(head(batch)[0], self.config.target, len(self.about.classes)) for head in each.children()
-            ]
+            found = [outputs_of(head(batch)[0], self.config.target, len(self.about.classes)) for head in each.children()]
             parts.append(torch.stack(found).mean(0))
         whole = parts[0]
         if len(self.groups) > 1 or part_of(self.config.head) != self.config.head:
@@ -114,9 +111,7 @@ def refuse(head: SavedHead) -> None:
     elif head.config.context != "utterance":
         problem = "a head on dialogues is not exported to ONNX"
     elif head.about.normalize in ("speaker", "corpus"):
-        problem = (
-            f"a head that was normalised per {head.about.normalize} is not exported to ONNX: it needs other recordings"
-        )
+        problem = f"a head that was normalised per {head.about.normalize} is not exported to ONNX: it needs other recordings"
     elif len(groups_of(head.config.head, head.inputs)) > 1 and not hasattr(plugin(head.config.head), "combine_tensors"):
         problem = f"head {head.config.head} does not say how its parts are joined in a graph (combine_tensors)"
     else:

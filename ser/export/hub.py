@@ -67,10 +67,7 @@ def push(
                 # Servers differ in what they answer to the making of what is there.
                 api.create_repo(repo, private=private, exist_ok=True)
             done = api.upload_folder(
-                repo_id=repo,
-                folder_path=path,
-                allow_patterns=_files(folder.config),
-                commit_message=folder.config.experiment,
+                repo_id=repo, folder_path=path, allow_patterns=_files(folder.config), commit_message=folder.config.experiment
             )
         return str(done.commit_url)
 

@@ -207,10 +207,7 @@ def _random(source: Input, random: np.random.Generator, frames: Sequence[int]) -
 
 
 def _trace(
-    graph: FromFeatures | FromWaveform,
-    example: tuple[torch.Tensor, ...],
-    path: Path,
-    axes: dict[str, dict[int, str]],
+    graph: FromFeatures | FromWaveform, example: tuple[torch.Tensor, ...], path: Path, axes: dict[str, dict[int, str]]
 ) -> None:
     """Write the graph; the first axis of each input, and those that `axes` names, may have any size."""
     sizes = {name: {0: "batch", **own} for name, own in [*axes.items(), *((name, {}) for name in graph.outputs)]}

@@ -74,9 +74,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "model"
 
 
-def locate_model(
-    name: ModelName, options: EncoderOptions, needs: Needs, fetch: Sequence[Fetch] | None = None
-) -> ModelFiles:
+def locate_model(name: ModelName, options: EncoderOptions, needs: Needs, fetch: Sequence[Fetch] | None = None) -> ModelFiles:
     """The folder of a model's files.
 
     Args:
@@ -96,9 +94,7 @@ def locate_model(
             )
         lacking = missing(name.folder, needs)
         if lacking:
-            raise EncoderError(
-                f"{name.folder} lacks a file of the model", expected=lacking, found=_listing(name.folder)
-            )
+            raise EncoderError(f"{name.folder} lacks a file of the model", expected=lacking, found=_listing(name.folder))
         return _whole(ModelFiles(name.folder, name.folder.resolve().name), needs)
     reasons: list[str] = []
     for below in dict.fromkeys((name.model, name.model.split("/")[-1], name.short)):
@@ -149,8 +145,7 @@ def _whole(found: ModelFiles, needs: Needs) -> ModelFiles:
         if file.is_file() and _is_pointer(file):
             download = f" Or download the model: {fetch_command(found.model)}" if is_hub_id(found.model) else ""
             raise EncoderError(
-                f"{file} is a Git LFS pointer, not the file itself",
-                action=f"In {found.folder}: git lfs pull.{download}",
+                f"{file} is a Git LFS pointer, not the file itself", action=f"In {found.folder}: git lfs pull.{download}"
             )
     return found
 

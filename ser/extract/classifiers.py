@@ -23,14 +23,7 @@ from ser.extract.encoders import emotion2vec
 from ser.extract.hubs import ModelFiles, mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
 from ser.extract.models.emotion2vec import Emotion2vec
 from ser.extract.models.funasr_checkpoint import checkpoint_file, read_state
-from ser.extract.models.loading import (
-    NEEDS,
-    PREPROCESSOR,
-    load_extractor,
-    load_strictly,
-    model_config,
-    weights_identity,
-)
+from ser.extract.models.loading import NEEDS, PREPROCESSOR, load_extractor, load_strictly, model_config, weights_identity
 from ser.extract.models.stem import receptive_field
 from ser.extract.options import DTYPES, EncoderOptions, at_revision, refuse_unused, torch_dtype
 from ser.extract.provenance import versions
@@ -118,9 +111,7 @@ class AudioClassifier(Classifier):
 
         kind = model_config(found).get("problem_type")
         if kind not in (None, "single_label_classification"):
-            raise EncoderError(
-                f"{found.model} does not choose one label", expected="a classifier of one label", found=kind
-            )
+            raise EncoderError(f"{found.model} does not choose one label", expected="a classifier of one label", found=kind)
         made_for = [str(word) for word in model_config(found).get("architectures") or []]
         if made_for and not any(word.endswith("Classification") for word in made_for):
             raise EncoderError(
@@ -156,8 +147,7 @@ class AudioClassifier(Classifier):
     def _alone(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         made = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt")
         moved = {
-            key: value.to(self.device, self.dtype if value.is_floating_point() else value.dtype)
-            for key, value in made.items()
+            key: value.to(self.device, self.dtype if value.is_floating_point() else value.dtype) for key, value in made.items()
         }
         with torch.inference_mode(), exact(self.device):
             logits = self.model(**moved).logits[0]

@@ -241,9 +241,7 @@ def load(name: str, modality: str, options: EncoderOptions) -> Encoder:
     encoder = plugin.load(name, options)
     if not isinstance(encoder, Encoder):
         raise ConfigError(
-            f"encoder {name}: load gives no encoder",
-            expected="one derived from ser.extract.encoder.Encoder",
-            found=encoder,
+            f"encoder {name}: load gives no encoder", expected="one derived from ser.extract.encoder.Encoder", found=encoder
         )
     for facts in registry.facts_of_parts(ENCODERS, name):
         encoder.identity["outside"] = facts

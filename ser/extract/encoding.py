@@ -125,11 +125,7 @@ def gather(encoder: Hears, items: Sequence[Item], decoded: Decoded, outcome: Out
 
 
 def encode(
-    encoder: Encoder,
-    inputs: Inputs,
-    sources: dict[str, bytes],
-    outcome: Outcome,
-    stopped: Callable[[], bool] = lambda: False,
+    encoder: Encoder, inputs: Inputs, sources: dict[str, bytes], outcome: Outcome, stopped: Callable[[], bool] = lambda: False
 ) -> None:
     """Fill an outcome batch by batch, so that after an interrupt it has the utterances that were encoded.
 
@@ -199,9 +195,7 @@ def _encode_alone(encoder: Encodes, source: Any, again: bool = True) -> Any:
             if not full:
                 return EncoderError(f"the encoder failed with {type(error).__name__}", found=said)
             gpu = accelerator.of_gpu(error)
-            hint = (
-                "It is too long for this GPU: try --device cpu." if gpu else "It is too long: cut it into shorter ones."
-            )
+            hint = "It is too long for this GPU: try --device cpu." if gpu else "It is too long: cut it into shorter ones."
             what = f"{'the GPU' if gpu else 'this computer'} is out of memory"
             return EncoderError(what, found=said, action=hint)
     accelerator.empty()

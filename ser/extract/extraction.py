@@ -129,9 +129,7 @@ class _Run:
                 prepare(table, encoder, path, overwrite)
                 batches = {"batch_budget": encoder.budget, "probe": getattr(encoder, "probed", None)}
                 ran = {**surroundings(encoder.device, jobs), **batches}
-                opened = StoreWriter(
-                    path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say
-                )
+                opened = StoreWriter(path, facts(encoder), provenance=ran, shared=shard[1] > 1, overwrite=overwrite, say=say)
                 writer = stack.enter_context(opened)
                 self.updates.append(_store_update(table, encoder, writer, items, sources, failures))
             if modality == "audio":

@@ -61,9 +61,7 @@ def hugging_face_hub(model: str, options: EncoderOptions) -> ModelFiles | None:
         files = [sibling.rfilename for sibling in info.siblings or []]
         folder = snapshot_download(model, revision=info.sha, allow_patterns=wanted(files))
     except GatedRepoError:
-        raise EncoderError(
-            f"{model} asks for a log-in", action="Accept its terms on the hub, then: hf auth login"
-        ) from None
+        raise EncoderError(f"{model} asks for a log-in", action="Accept its terms on the hub, then: hf auth login") from None
     except (RepositoryNotFoundError, HFValidationError):
         raise EncoderError(f"the hub has no model {model}", expected="a short name, a hub id or a folder") from None
     except RevisionNotFoundError:
@@ -91,15 +89,11 @@ def wanted(files: Sequence[str]) -> list[str]:
     """The files of a hub's that an encoder needs: settings, tokenizers, and one format of the weights."""
     top = [file for file in files if "/" not in file]
     pooling = [file for file in files if file.endswith("_Pooling/config.json")]  # of sentence-transformers
-    settings = [
-        file for file in top if file.endswith((".json", ".txt", ".model", ".yaml", ".mvn")) and ".index." not in file
-    ]
+    settings = [file for file in top if file.endswith((".json", ".txt", ".model", ".yaml", ".mvn")) and ".index." not in file]
     for kind in TENSORS:
         if kind in top:
             stem, suffix = kind.removesuffix(".index.json").split(".")
-            shards = (
-                [f for f in top if f.startswith(f"{stem}-") and f.endswith(f".{suffix}")] if ".index." in kind else []
-            )
+            shards = [f for f in top if f.startswith(f"{stem}-") and f.endswith(f".{suffix}")] if ".index." in kind else []
             return sorted([*settings, *pooling, kind, *shards])
     of_others = [file for file in top if file.endswith((".pt", ".bin", ".ckpt"))]  # funasr, 3D-Speaker
     return sorted([*settings, *of_others])

@@ -135,9 +135,7 @@ def refuse_unused(options: EncoderOptions, name: str, **allowed: Sequence[Any]) 
             known = ", ".join(str(v) for v in values if v is not None)
             given = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise ConfigError(
-                f"{name}: --{key} {given}",
-                expected=known or f"no --{key}: it has none",
-                option="" if allowed.get(key) else key,
+                f"{name}: --{key} {given}", expected=known or f"no --{key}: it has none", option="" if allowed.get(key) else key
             )
 
 

@@ -12,18 +12,7 @@ import ser
 from ser.files import JsonObject
 from ser.optional import installed
 
-_PACKAGES = (
-    "numpy",
-    "h5py",
-    "soundfile",
-    "soxr",
-    "librosa",
-    "opensmile",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "funasr",
-)
+_PACKAGES = ("numpy", "h5py", "soundfile", "soxr", "librosa", "opensmile", "torch", "transformers", "tokenizers", "funasr")
 
 
 def versions(*packages: str) -> dict[str, str]:

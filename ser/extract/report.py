@@ -96,6 +96,4 @@ def all_failed(what: str, failures: Sequence[Failure], path: Path) -> SerError:
     kind, count = Counter(f.kind for f in failures).most_common(1)[0]
     first = next(f for f in failures if f.kind == kind)
     alike = "all of them alike" if count == len(failures) else f"{count} of them alike"
-    return AudioError(
-        f"{what}: none of {len(failures)} utterances can be used, {alike} (listed in {path}): {first.reason}"
-    )
+    return AudioError(f"{what}: none of {len(failures)} utterances can be used, {alike} (listed in {path}): {first.reason}")

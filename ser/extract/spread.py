@@ -83,9 +83,7 @@ def check(placement: Placement, request: ExtractionRequest) -> None:
     spread = placement.backend != HERE
     for name in ("shards", "address", "at_once", "partition", "time", "sbatch"):
         option = f"--{name.replace('_', '-')}"
-        wanted = {"shards": spread, "address": placement.backend in ("dask", "ray")}.get(
-            name, placement.backend == SLURM
-        )
+        wanted = {"shards": spread, "address": placement.backend in ("dask", "ray")}.get(name, placement.backend == SLURM)
         if getattr(placement, name) and not wanted:
             where = "--backend slurm, dask or ray" if name == "shards" else "--backend slurm"
             where = "--backend dask or ray" if name == "address" else where
@@ -142,9 +140,7 @@ def spread(whole: ExtractionPart, placement: Placement, say: Callable[[str], Non
     return list(extract_dataset(whole, say, {}))
 
 
-def _on_slurm(
-    whole: ExtractionPart, placement: Placement, label: str, most: int, say: slurm.Say
-) -> list[ExtractionReport]:
+def _on_slurm(whole: ExtractionPart, placement: Placement, label: str, most: int, say: slurm.Say) -> list[ExtractionReport]:
     """Extract in jobs of SLURM.
 
     Args:

@@ -183,11 +183,7 @@ def verify(update: StoreUpdate, count: int) -> None:
             alone = encoder.finish(encoder.encode([inputs[0][1]])[0], item.id, item.emotion)
             largest = max(largest, difference(store[item.id], alone, item.id))
     update.verified = len(chosen), largest
-    update.writer.provenance["verified"] = {
-        "utterances": len(chosen),
-        "largest_difference": largest,
-        "against": "alone",
-    }
+    update.writer.provenance["verified"] = {"utterances": len(chosen), "largest_difference": largest, "against": "alone"}
 
 
 def difference(stored: NDArray[Any], alone: NDArray[Any], name: str) -> float:

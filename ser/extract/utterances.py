@@ -49,8 +49,7 @@ def audio_items(table: Table) -> list[Item]:
     frame = table.frame[table.frame["path"] != ""]
     if frame.empty:
         raise CorpusError(
-            f"{table.dataset} has no audio",
-            action="Take a text encoder with --text, or make its table again with audio files.",
+            f"{table.dataset} has no audio", action="Take a text encoder with --text, or make its table again with audio files."
         )
     if not table.root.is_dir():
         raise CorpusError(
@@ -79,8 +78,7 @@ def text_items(table: Table) -> list[Item]:
     frame = table.frame[table.frame["text"].str.strip() != ""]
     if frame.empty:
         raise CorpusError(
-            f"{table.dataset} has no text",
-            action="Take an audio encoder with --audio, or give the table a column text.",
+            f"{table.dataset} has no text", action="Take an audio encoder with --audio, or give the table a column text."
         )
     return [Item(i, text=t) for i, t in zip(frame["utterance_id"], frame["text"], strict=True)]
 

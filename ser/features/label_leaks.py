@@ -52,9 +52,7 @@ def refuse_exported(name: str, carried: Any) -> None:
         identity = carried if isinstance(carried, dict) else parse_json(str(carried))
     except ValueError:
         return
-    if not isinstance(identity, dict) or not all(
-        isinstance(identity.get(k, {}), dict) for k in ("view", "text_source")
-    ):
+    if not isinstance(identity, dict) or not all(isinstance(identity.get(k, {}), dict) for k in ("view", "text_source")):
         return
     leak = why(identity)
     if leak:

@@ -41,9 +41,7 @@ class Statistics(TypedDict):
     std: NDArray[np.float32]
 
 
-def normalise(
-    data: Tensors, how: str, train: NDArray[np.int64], limit: float = LIMIT
-) -> tuple[Tensors, dict[str, Statistics]]:
+def normalise(data: Tensors, how: str, train: NDArray[np.int64], limit: float = LIMIT) -> tuple[Tensors, dict[str, Statistics]]:
     """Standardise features to mean 0 and standard deviation 1; ids are left as they are.
 
     Augmented views count in no statistics: test data, which are never augmented, are standardised by the same ones, and heads
@@ -125,11 +123,7 @@ def apply_statistics(data: Tensors, statistics: dict[str, Statistics], limit: fl
 
 
 def scale(
-    block: Block,
-    how: str,
-    statistics: dict[str, Statistics],
-    limit: float,
-    speakers: NDArray[np.object_] | None = None,
+    block: Block, how: str, statistics: dict[str, Statistics], limit: float, speakers: NDArray[np.object_] | None = None
 ) -> Block:
     """Standardise a block of new utterances as a head was: by the stored statistics, or (`speaker`) by their own.
 
@@ -230,9 +224,7 @@ def _scaled(values: NDArray[Any], s: Statistics, limit: float) -> NDArray[Any]:
     return scaled
 
 
-def _standardise_groups(
-    block: Block, groups: list[NDArray[np.int64]], limit: float, drawn: ViewRows | None = None
-) -> Block:
+def _standardise_groups(block: Block, groups: list[NDArray[np.int64]], limit: float, drawn: ViewRows | None = None) -> Block:
     if block.vocabulary:
         return block
     each = []

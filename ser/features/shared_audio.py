@@ -54,8 +54,7 @@ def with_shared(parts: Sequence[Tensors], corpora: Sequence[OpenDataset]) -> lis
     found = []
     for k, (data, own) in enumerate(zip(parts, corpora, strict=True)):
         counts = {
-            other.table.dataset: int(in_other(data, own.stores, other.table, other.stores).sum())
-            for other in corpora[:k]
+            other.table.dataset: int(in_other(data, own.stores, other.table, other.stores).sum()) for other in corpora[:k]
         }
         found.append(replace(data, shared={name: number for name, number in counts.items() if number}))
     return found

@@ -70,11 +70,7 @@ def _close(stores: dict[str, FeatureStore]) -> None:
 
 
 def _only_of_each_modality(
-    dataset: str,
-    opened: dict[str, FeatureStore],
-    table: Table,
-    modalities: Sequence[str] | None,
-    cached: Sequence[str],
+    dataset: str, opened: dict[str, FeatureStore], table: Table, modalities: Sequence[str] | None, cached: Sequence[str]
 ) -> list[str]:
     """Names of the only store of each modality; simulated text is left out."""
     by_modality: dict[str, list[str]] = {}
@@ -128,6 +124,4 @@ def _goes_by(store: str, name: str, view: str) -> bool:
     if whole.endswith(CLASSES):
         return False  # an encoder's name is not that of a classifier's answers
     short = whole.split(".")[0]
-    return own == view and (
-        short == name or (name.endswith(f"{JOINT}{text_sources.ASR}") and short.startswith(f"{name}-"))
-    )
+    return own == view and (short == name or (name.endswith(f"{JOINT}{text_sources.ASR}") and short.startswith(f"{name}-")))

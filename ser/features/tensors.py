@@ -133,15 +133,11 @@ def load_tensors(
         ConfigError: several stores of one modality and none named, or no such store.
         StoreError: an utterance that should have features has none.
     """
-    with OpenDataset(
-        dataset, workspace, words("stores", stores or ()), words("modalities", modalities or ())
-    ) as opened:
+    with OpenDataset(dataset, workspace, words("stores", stores or ()), words("modalities", modalities or ())) as opened:
         drawn = words("views", views or ())
         opened.bring_to(scales or {})
         streamed = too_large([opened], memory, drawn)
-        return opened.tensors(
-            str(scheme), classes=classes, views=drawn, values=values, target=target, streamed=streamed
-        )
+        return opened.tensors(str(scheme), classes=classes, views=drawn, values=values, target=target, streamed=streamed)
 
 
 def load_labels(
@@ -330,10 +326,7 @@ def too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> Config
 
 
 def load_features(
-    dataset: str,
-    workspace: Workspace,
-    stores: Sequence[str],
-    keep: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None,
+    dataset: str, workspace: Workspace, stores: Sequence[str], keep: Callable[[pd.DataFrame], NDArray[np.bool_]] | None = None
 ) -> Tensors:
     """Load features of utterances whatever their emotion: there are no classes, and every class number is -1.
 
@@ -356,9 +349,7 @@ def load_features(
     return Tensors(dataset, frame, np.full(len(frame), -1), (), blocks, table, dropped, facts)
 
 
-def _rows(
-    table: Table, rule: Scheme, classes: Sequence[str] | None
-) -> tuple[pd.DataFrame, NDArray[Any], dict[str, int]]:
+def _rows(table: Table, rule: Scheme, classes: Sequence[str] | None) -> tuple[pd.DataFrame, NDArray[Any], dict[str, int]]:
     names = rule.apply(table.frame)
     keep = names.isin(list(classes or rule.classes))
     left_out = emotions_in_words(table.frame[~keep], "no emotion")

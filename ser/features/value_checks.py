@@ -51,9 +51,7 @@ def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValue
             if not frames.any():
                 zeros.append(utterance)
             else:
-                alike[hashlib.blake2b(np.ascontiguousarray(frames).tobytes(), digest_size=16).digest()].append(
-                    utterance
-                )
+                alike[hashlib.blake2b(np.ascontiguousarray(frames).tobytes(), digest_size=16).digest()].append(utterance)
         ranges.add(*_labelled(ids, values, offsets, labels, number))
     twins = tuple((same[0], other) for same in alike.values() for other in same[1:])
     return CheckedValues(tuple(zeros), twins, tuple(ranges.parted() | _codes(store, labels, number, ranges.coded())))
@@ -99,9 +97,7 @@ class _Ranges:
         """Features of whole numbers that no two classes have the least or the greatest of in common."""
         if self.classes < 2 or self.counts.sum() < ROWS:
             return []
-        ends = ((self.low == self.low.min(axis=0)).sum(axis=0) == 1) & (
-            (self.high == self.high.max(axis=0)).sum(axis=0) == 1
-        )
+        ends = ((self.low == self.low.min(axis=0)).sum(axis=0) == 1) & ((self.high == self.high.max(axis=0)).sum(axis=0) == 1)
         return np.flatnonzero(self.whole & ends).tolist()  # type: ignore[no-any-return]
 
     def _chance(self) -> float:

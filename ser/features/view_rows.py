@@ -96,9 +96,7 @@ def load_view_rows(
             has[:, views.index(view)] &= rows_of(store, opened[name], frame)
         rows = np.where(has, len(ids) + np.cumsum(has.T).reshape(has.T.shape).T - 1, NO_VIEW)
         chosen = {v: [i for i, yes in zip(ids, has[:, k].tolist(), strict=True) if yes] for k, v in enumerate(views)}
-        grown = [
-            _appended(b, [(stores[b.name, v], chosen[v]) for v in views]) if b.name in audio else b for b in blocks
-        ]
+        grown = [_appended(b, [(stores[b.name, v], chosen[v]) for v in views]) if b.name in audio else b for b in blocks]
         facts = {f"{n}{MARK}{v}": store_facts(store, chosen[v]) for (n, v), store in stores.items()}
     finally:
         for store in stores.values():
@@ -196,9 +194,7 @@ def joined(each: Sequence["ViewRows | None"], counts: Sequence[int]) -> "ViewRow
     for other in some_views[1:]:
         for name, facts in other.facts.items():
             if name in first.facts and facts["identity"] != first.facts[name]["identity"]:
-                raise StoreError(
-                    f"{name} is not the same view in both corpora", action="Extract both with the same options."
-                )
+                raise StoreError(f"{name} is not the same view in both corpora", action="Extract both with the same options.")
     rows, begin = [], sum(counts)
     for views, count in zip(some_views, counts, strict=True):
         rows.append(np.where(views.rows == NO_VIEW, NO_VIEW, views.rows - count + begin))

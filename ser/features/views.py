@@ -76,9 +76,7 @@ def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) 
     if lacking or not wanted:
         again = ",".join(lacking) or "tta"
         raise ConfigError(
-            f"{dataset} has no view {', '.join(lacking)} of {store}"
-            if lacking
-            else f"{dataset} has no views of {store}",
+            f"{dataset} has no view {', '.join(lacking)} of {store}" if lacking else f"{dataset} has no views of {store}",
             found=", ".join(there) or "no views",
             action=f"Make it: ser extract --dataset {dataset} --audio {options_of_name(store)} --views {again}",
         )

@@ -127,9 +127,7 @@ def parse_rating(text: str) -> tuple[str, Scale]:
     except ValueError:
         low = high = 0.0
     if -math.inf < high < low < math.inf:
-        raise ConfigError(
-            f"--rating {text}: the ends are reversed", expected=f"NAME:LOW:HIGH, as {name}:{high:g}:{low:g}"
-        )
+        raise ConfigError(f"--rating {text}: the ends are reversed", expected=f"NAME:LOW:HIGH, as {name}:{high:g}:{low:g}")
     if name in COLUMNS and not is_dimension(name):
         raise ConfigError(
             f"--rating {text}: {name} is a column with another meaning",
@@ -155,11 +153,7 @@ def keep(built: Built, workspace: Workspace) -> Path:
 
 
 def ensure_table(
-    dataset: str,
-    workspace: Workspace,
-    root: Path | None = None,
-    say: Say | None = None,
-    quiet: bool = False,
+    dataset: str, workspace: Workspace, root: Path | None = None, say: Say | None = None, quiet: bool = False
 ) -> Table:
     """Load the dataset's table, or make it from the root and write it into the workspace.
 
@@ -200,9 +194,7 @@ def replaced(built: Built, workspace: Workspace) -> list[str]:
         return lines
     lost = [name for name in old.columns if old.has(name) and not (name in new.columns and new.has(name))]
     by = f" by {old.facts['corpus']}" if old.facts.get("corpus") else ""
-    lines.append(
-        f"this replaces the table made{by} from {old.root}" + (f", without its {', '.join(lost)}" if lost else "")
-    )
+    lines.append(f"this replaces the table made{by} from {old.root}" + (f", without its {', '.join(lost)}" if lost else ""))
     if gone:
         again = f"; features in {workspace.features(new.dataset)} are of those: ser extract --dataset {new.dataset}"
         known = again if workspace.stores(new.dataset) else ""

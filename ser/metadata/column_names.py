@@ -192,14 +192,10 @@ def _note_labels(columns: Mapping[str, str], words: Sequence[str], keys: Sequenc
             ",".join(name for name in RATINGS if name in columns),
         )
     else:
-        LOG.warning(
-            "no column of emotions among %s: call the column that has them emotion or label", few(map(repr, keys), 30)
-        )
+        LOG.warning("no column of emotions among %s: call the column that has them emotion or label", few(map(repr, keys), 30))
 
 
-def _row(
-    cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: Spelling
-) -> RawRow:
+def _row(cells: RawRow, base: Path, number: int, where: object, scales: Mapping[str, float], spelling: Spelling) -> RawRow:
     row = {name: cleaned(value) for name, value in cells.items()}
     row["label"] = spelling.of(label_of(cells))
     row["emotion"] = spelling.emotion_of(row.get("emotion"), row["label"])
@@ -260,8 +256,7 @@ def _name_rows(rows: Sequence[RawRow], starts: Sequence[Any], where: object, ign
         row["utterance_id"] = own = (f"{name}@{start}" if start else name) if name else f"row-{number:06d}"
         if made.setdefault(own, number) != number:
             raise CorpusError(
-                f"{where}, rows {made[own]} and {number} are both of {row['path']}"
-                + (f" from {start}" if start else ""),
+                f"{where}, rows {made[own]} and {number} are both of {row['path']}" + (f" from {start}" if start else ""),
                 expected="columns start and end of each utterance in its file, in seconds (or start_ms and end_ms)",
                 found=f"columns not known: {few(ignored)}" if ignored else None,
                 action="Or leave the second row out, or give a column id.",

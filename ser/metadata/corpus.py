@@ -108,9 +108,7 @@ def parse_corpus(
             expected="one of the two; both only for a table of one's own, whose paths are relative to the folder of --root",
         )
     if audio and not audio.is_dir():
-        raise NoCorpus(
-            f"there is no folder {audio}", expected="with --from, the folder that the table's paths are relative to"
-        )
+        raise NoCorpus(f"there is no folder {audio}", expected="with --from, the folder that the table's paths are relative to")
     kinds = tuple(getattr(plugin, "VOTES_OF", ()))
     if votes_of is not None and votes_of not in kinds:
         if kinds:
@@ -143,9 +141,7 @@ def parse_corpus(
     except CorpusError as error:
         if not root.is_file():
             raise
-        raise CorpusError(
-            f"{root}: {error.problem}", expected=error.expected, found=error.found, action=error.action
-        ) from None
+        raise CorpusError(f"{root}: {error.problem}", expected=error.expected, found=error.found, action=error.action) from None
 
 
 def _whole(row: Row, labels: dict[str, str]) -> Row:

@@ -69,9 +69,7 @@ def ways_with_labels(labels: Sequence[str]) -> str:
 def note_strange(what: str, labels: Sequence[str]) -> None:
     """Say which labels, or folders of labels, are no known emotion words, and what can be done with them."""
     if labels:
-        LOG.warning(
-            "%s that are not known emotion words (emotion: other): %s. %s", what, few(labels), ways_with_labels(labels)
-        )
+        LOG.warning("%s that are not known emotion words (emotion: other): %s. %s", what, few(labels), ways_with_labels(labels))
 
 
 def one_spelling(words: Iterable[str]) -> dict[str, str]:
@@ -157,14 +155,7 @@ SCHEMES = {
         _plain("6", "anger", "disgust", "fear", "happiness", "neutral", "sadness"),
         _plain("7", "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
         _plain("8", "neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise"),
-        _plain(
-            "4-ravdess",
-            *_FOUR,
-            calm="happiness",
-            fear="sadness",
-            disgust="anger",
-            surprise="happiness",
-        ),
+        _plain("4-ravdess", *_FOUR, calm="happiness", fear="sadness", disgust="anger", surprise="happiness"),
     )
 }
 
@@ -240,9 +231,7 @@ def _from_file(path: Path, frame: "pd.DataFrame") -> Scheme:
     names = [str(name).strip() for name in content]
     twice = next((pair for pair in combinations(names, 2) if alike(*pair)), None)
     if twice is not None:
-        raise ConfigError(
-            f"{path}: the classes {twice[0]!r} and {twice[1]!r} have one name", expected="every name once"
-        )
+        raise ConfigError(f"{path}: the classes {twice[0]!r} and {twice[1]!r} have one name", expected="every name once")
     if len(content) < 2:
         raise ConfigError(f"{path}: {len(content)} class", expected="two or more")
     return Scheme(path.stem, tuple(str(c) for c in content), mapping)

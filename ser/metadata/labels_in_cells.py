@@ -43,9 +43,7 @@ class Spelling:
         counts = Counter(word for word in both if word and word not in self._missing)
         many = {word: parts for word in counts if (parts := several(word, counts))}
         if many:
-            row, word = next(
-                (k, w) for k, pair in enumerate(zip(labels, emotions, strict=True), 1) for w in pair if w in many
-            )
+            row, word = next((k, w) for k, pair in enumerate(zip(labels, emotions, strict=True), 1) for w in pair if w in many)
             parts = many[word]
             raise CorpusError(
                 f"{where}, row {row}: {word!r} is several labels (rows of this kind: {sum(counts[w] for w in many)})",

@@ -23,9 +23,7 @@ from ser.optional import need
 LOG = logging.getLogger("ser.metadata")
 
 # Windows-1252 bytes that were taken for Latin-1: U+0080..U+009F do not occur in any text.
-_WINDOWS = {
-    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
-}
+_WINDOWS = {code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -77,8 +75,7 @@ def audio_below(root: Path) -> Iterator[str]:
             others[Path(path).suffix.lower() or "no ending"] += 1
     if others:
         left_out(
-            others.total(),
-            f"files that are not audio by their ending ({few(f'{e} {n}' for e, n in others.most_common())})",
+            others.total(), f"files that are not audio by their ending ({few(f'{e} {n}' for e, n in others.most_common())})"
         )
 
 
@@ -158,13 +155,9 @@ def read_text(path: Path) -> str:
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise (NoCorpus if isinstance(error, ABSENT) else CorpusError)(
-            f"cannot read {path}", found=why(error)
-        ) from None
+        raise (NoCorpus if isinstance(error, ABSENT) else CorpusError)(f"cannot read {path}", found=why(error)) from None
     if content.startswith(b"PK\x03\x04"):
-        raise CorpusError(
-            f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx."
-        )
+        raise CorpusError(f"{path} is not a text file", found="a ZIP archive or an Excel file", action="Excel: NAME.xlsx.")
     refuse_stand_in(path, content[:HEAD])
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:

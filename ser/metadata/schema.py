@@ -161,9 +161,7 @@ def check_table_facts(value: object) -> TableFacts:
         if not is_dimension(name) or not _is_scale(scale):
             raise ValueError(f"dimensions: {name}: {str(scale)[:60]!r}")
     form = value.get("audio")
-    if form is not None and not all(
-        type(form.get(name)) is int and form[name] > 0 for name in AudioForm.__annotations__
-    ):
+    if form is not None and not all(type(form.get(name)) is int and form[name] > 0 for name in AudioForm.__annotations__):
         raise ValueError(f"audio: {str(form)[:60]!r}")
     return cast(TableFacts, value)
 
@@ -281,11 +279,7 @@ def validate(frame: pd.DataFrame, dataset: str, bare: bool = False) -> None:
             if "\x00" in together:
                 refuse(frame[column].str.contains("\x00", regex=False), column, "no NUL characters")
             if not _is_unicode(together):
-                refuse(
-                    ~frame[column].map(_is_unicode).astype(bool),
-                    column,
-                    "Unicode text",
-                )
+                refuse(~frame[column].map(_is_unicode).astype(bool), column, "Unicode text")
     among("emotion", CANONICAL)
     among("split", SPLITS)
     among("text_source", TEXT_SOURCES)

@@ -67,10 +67,7 @@ class Table:
         """The content in one line."""
         frame = self.frame
         speakers, hours = len(set(frame["speaker"]) - {""}), frame["duration"].sum() / 3600
-        facts = [
-            f"{len(frame)} utterances",
-            speakers_in_words(speakers),
-        ]
+        facts = [f"{len(frame)} utterances", speakers_in_words(speakers)]
         emotions = (f"{emotion} {count}" for emotion, count in emotions_in_words(frame).items())
         return f"{self.dataset}: {', '.join(facts + [f'{hours:.2f} h'] * bool(hours))}; {', '.join(emotions)}"
 
@@ -155,9 +152,7 @@ def columns_of_rows(rows: Iterable[Row]) -> tuple[dict[str, list[Any]], int]:
     return cells, count
 
 
-def table_of_columns(
-    cells: Mapping[str, Iterable[Any]], count: int, dataset: str, facts: TableFacts | None = None
-) -> Table:
+def table_of_columns(cells: Mapping[str, Iterable[Any]], count: int, dataset: str, facts: TableFacts | None = None) -> Table:
     """Make a validated table of columns, each of `count` cells, see `make_table`."""
     facts = TableFacts(**(facts or {}))
     known = columns_of(facts)
@@ -179,12 +174,8 @@ def table_of_columns(
     columns["language"] = [own or language for own in columns["language"]]
     sources = zip(columns["text_source"], columns["text"], strict=True)
     columns["text_source"] = [source or ("corpus" if text else "") for source, text in sources]
-    index = pd.RangeIndex(
-        count
-    )  # one for all: columns with each their own are aligned first, for longer than all else takes
-    series = {
-        name: pd.Series(columns[name], index, dtype=object if kind == TEXT else float) for name, kind in known.items()
-    }
+    index = pd.RangeIndex(count)  # one for all: columns with each their own are aligned first, for longer than all else takes
+    series = {name: pd.Series(columns[name], index, dtype=object if kind == TEXT else float) for name, kind in known.items()}
     frame = pd.DataFrame(series, index)
     validate(frame, check_name(dataset), bare=facts.get("features") == IMPORTED)
     facts["dataset"] = dataset

@@ -83,16 +83,12 @@ def read_excel(path: Path) -> tuple[list[RawRow], Path]:
                 size = sum(entry.file_size for entry in archive.infolist())
             if size > MAX_SHEET_BYTES:
                 raise CorpusError(
-                    f"{path} declares {size} bytes of content",
-                    expected=f"{MAX_SHEET_BYTES} at most",
-                    action="Save it as CSV.",
+                    f"{path} declares {size} bytes of content", expected=f"{MAX_SHEET_BYTES} at most", action="Save it as CSV."
                 )
             book = package.load_workbook(file, read_only=True, data_only=True)
             for number, sheet in enumerate(book.worksheets):
                 sheet.reset_dimensions()  # what the file declares may be a million rows of sixteen thousand cells
-                lines = [
-                    (k, [_cell(c) for c in row]) for k, row in enumerate(sheet.iter_rows(values_only=True), start=1)
-                ]
+                lines = [(k, [_cell(c) for c in row]) for k, row in enumerate(sheet.iter_rows(values_only=True), start=1)]
                 rows = _by_column(lines, path, "row")
                 if rows:
                     others = [s.title for s in book.worksheets[number + 1 :]]
@@ -163,9 +159,7 @@ def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str
         longer = any(_has_content(cell) for cell in cells[len(names) :])
         if longer or (len(cells) < len(names) and unit == "line"):
             raise CorpusError(
-                f"{path}, {unit} {number}",
-                expected="as many fields as the header has",
-                found="more" if longer else "fewer",
+                f"{path}, {unit} {number}", expected="as many fields as the header has", found="more" if longer else "fewer"
             )
     used = {k for k, name in enumerate(names) if name or any(_has_content(c[k]) for _, c in rows if k < len(c))}
     keys = {k: names[k] or f"column {k + 1}" for k in sorted(used)}

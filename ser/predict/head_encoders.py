@@ -16,12 +16,7 @@ from ser.train.nn.layers import Input
 
 
 def load_encoder(
-    source: Input,
-    store: dict[str, Any],
-    other: str | None,
-    weights: Path | None,
-    device: str,
-    say: Callable[[str], None],
+    source: Input, store: dict[str, Any], other: str | None, weights: Path | None, device: str, say: Callable[[str], None]
 ) -> Encoder:
     """Load the encoder of one of a head's inputs.
 
@@ -99,9 +94,7 @@ def refuse_unused(encoders: Mapping[str, str], stores: Collection[str]) -> None:
         near = get_close_matches(strange, stores, n=1) or list(stores)
         expected, action = f"STORE=NAME of a store that it reads: {', '.join(stores)}", f"Did you mean {near[0]}=NAME?"
     raise ConfigError(
-        f"--encoders {strange}={encoders[strange]} is of no store that the model reads",
-        expected=expected,
-        action=action,
+        f"--encoders {strange}={encoders[strange]} is of no store that the model reads", expected=expected, action=action
     )
 
 

@@ -185,12 +185,7 @@ def _turn(value: Any, row: int) -> int:
 
 
 def inputs_of_command(
-    paths: Sequence[Path],
-    texts: Path | None,
-    table: Path | None,
-    dialogues: bool,
-    channels: str = MIX,
-    raw: str | None = None,
+    paths: Sequence[Path], texts: Path | None, table: Path | None, dialogues: bool, channels: str = MIX, raw: str | None = None
 ) -> Inputs:
     """Read the inputs that a command line names: a table, or else paths and a file of texts.
 
@@ -232,9 +227,7 @@ def inputs_of_table(path: Path, dialogues: bool) -> Inputs:
     """
     rows, folder = read_rows(_existing(path))
     if not rows:
-        raise ConfigError(
-            f"{path} lists nothing", expected=f"a header ({', '.join(COLUMNS)}) and one row for each utterance"
-        )
+        raise ConfigError(f"{path} lists nothing", expected=f"a header ({', '.join(COLUMNS)}) and one row for each utterance")
     keys = list(dict.fromkeys(str(key) for row in rows for key in row))
     columns, strange = choose(keys)
     for key in strange:
@@ -348,9 +341,7 @@ def channel_numbers(asked: str, count: int) -> list[int | None]:
     return [None] if asked == MIX else list(range(count)) if asked == SPLIT else [int(asked)]
 
 
-def _inputs_of_channels(
-    paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str, raw: str | None
-) -> Inputs:
+def _inputs_of_channels(paths: Sequence[Path], texts: Path | None, dialogues: bool, channels: str, raw: str | None) -> Inputs:
     """Take one channel of each file, or each by itself; a file that cannot be opened is one row."""
     if texts or dialogues:
         problem = "--channels beside --texts" if texts else "--channels, of a head that reads dialogues"
@@ -401,9 +392,7 @@ def audio_files(paths: Sequence[Path]) -> tuple[list[Path], str]:
     kinds = ", ".join(f"{ending} {count}" for ending, count in others.most_common(5))
     if not found:
         raise ConfigError(
-            "no audio found",
-            expected=f"files, or folders with files that end in {', '.join(ENDINGS)}",
-            found=kinds or None,
+            "no audio found", expected=f"files, or folders with files that end in {', '.join(ENDINGS)}", found=kinds or None
         )
     return found, f"{others.total()} files that are not audio by their ending ({kinds})" if others else ""
 

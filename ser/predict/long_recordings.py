@@ -42,13 +42,7 @@ def only_with_window(options: dict[str, Any]) -> None:
 
 
 def follow(
-    predictor: Judge,
-    files: Sequence[Path],
-    other: Path | None,
-    options: TimelineOptions,
-    raw: str | None,
-    *,
-    row_by_row: bool,
+    predictor: Judge, files: Sequence[Path], other: Path | None, options: TimelineOptions, raw: str | None, *, row_by_row: bool
 ) -> Iterator[pd.DataFrame]:
     """Follow recordings over time, one after another; `-` is standard input.
 
@@ -72,9 +66,7 @@ def follow(
     columns = columns_of(predictor, options)
     diarizer = _diarizer(predictor, options)
     rows = (
-        row
-        for path in paths
-        for row in told(predictor, str(path), _of_path(predictor, path, options, form, diarizer), options)
+        row for path in paths for row in told(predictor, str(path), _of_path(predictor, path, options, form, diarizer), options)
     )
     if not row_by_row:
         yield _table(rows, columns)
@@ -91,9 +83,7 @@ def timeline_table(rows: Iterable[TimelineRow], predictor: Judge, options: Timel
 def _table(rows: Iterable[TimelineRow], columns: list[str]) -> pd.DataFrame:
     found = pd.DataFrame([row.cells() for row in rows], columns=columns)
     texts = {  # a column without any text is one of floats, of NaN alone
-        name: found[name].astype(object).where(found[name].notna(), "")
-        for name in ("predicted", "error")
-        if name in found
+        name: found[name].astype(object).where(found[name].notna(), "") for name in ("predicted", "error") if name in found
     }
     numbers = {name: found[name].astype("Int64") for name in ("channel", "speaker") if name in found}
     filled: pd.DataFrame = found.assign(**texts, **numbers)
@@ -136,11 +126,7 @@ def _diarizer(predictor: Judge, options: TimelineOptions) -> Diarizer | None:
 
 
 def _of_path(
-    predictor: Judge,
-    path: Path,
-    options: TimelineOptions,
-    raw: tuple[int, int] | None,
-    diarizer: Diarizer | None,
+    predictor: Judge, path: Path, options: TimelineOptions, raw: tuple[int, int] | None, diarizer: Diarizer | None
 ) -> Iterator[TimelineRow]:
     """The rows of one recording; where it cannot be read, or not to its end, the last one says so."""
     try:
@@ -156,9 +142,7 @@ def _of_path(
         yield TimelineRow(str(path), error=error.line())
 
 
-def _of_opened(
-    predictor: Judge, opened: Opened, options: TimelineOptions, diarizer: Diarizer | None
-) -> Iterator[TimelineRow]:
+def _of_opened(predictor: Judge, opened: Opened, options: TimelineOptions, diarizer: Diarizer | None) -> Iterator[TimelineRow]:
     turns = turns_of(diarizer, opened, options)
     with opened() as stream:
         yield from Timeline(predictor, stream, options, turns).rows()
@@ -203,9 +187,7 @@ def turns_of(diarizer: Diarizer | None, opened: Opened, options: TimelineOptions
         return diarizer.turns(stream, channel_numbers(options.channels, stream.channels))
 
 
-def table_of(
-    predictor: Judge, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions
-) -> pd.DataFrame:
+def table_of(predictor: Judge, recording: Path | str | tuple[NDArray[Any], float], options: TimelineOptions) -> pd.DataFrame:
     """The timeline of one recording as a table, see `Predictor.timeline`."""
 
     if not isinstance(recording, tuple | str | PathLike):

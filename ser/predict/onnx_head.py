@@ -217,8 +217,6 @@ def check_runtime(asked: str | None, model: Path) -> None:
         raise ConfigError(
             f"--runtime {asked} cannot compute {model}",
             expected=f"a file that ends in {ENDING}" if asked == "onnx" else "a saved head",
-            action=f"Write it first: ser export onnx MODEL --output m{ENDING}"
-            if asked == "onnx"
-            else "Take --runtime onnx.",
+            action=f"Write it first: ser export onnx MODEL --output m{ENDING}" if asked == "onnx" else "Take --runtime onnx.",
             option="runtime",
         )

@@ -110,11 +110,7 @@ def places(inputs: Inputs, folder: Path, overwrite: bool) -> list[Path]:
 
 
 def pictures(
-    target: str,
-    inputs: Inputs,
-    found: pd.DataFrame,
-    files: Sequence[Path],
-    scales: Mapping[str, Scale] | None = None,
+    target: str, inputs: Inputs, found: pd.DataFrame, files: Sequence[Path], scales: Mapping[str, Scale] | None = None
 ) -> Iterator[Path]:
     """Draw each recording that has an answer, and give each file as it is written.
 

@@ -87,9 +87,7 @@ def prediction_table(
     return joined
 
 
-def output_columns(
-    classes: Sequence[str], target: str, dimensions: Sequence[str] = (), novelty: bool = False
-) -> list[str]:
+def output_columns(classes: Sequence[str], target: str, dimensions: Sequence[str] = (), novelty: bool = False) -> list[str]:
     """The columns of a head's outputs: `p_CLASS` of probabilities, the names of dimensions, and the novelty."""
     named = list(classes) if target == DIMENSIONS else [*(f"p_{c}" for c in classes), *dimensions]
     return [*named, *([NOVELTY] if novelty else [])]

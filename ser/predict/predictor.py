@@ -87,9 +87,7 @@ class Predictor(Judge):
             ConfigError: the head wants files or texts and there are none, or not one for each row; or a turn is there twice.
         """
         return self.answer(
-            check_inputs(
-                files, texts, dialogues, turns, speakers, segments=segments, reads_dialogues=self.reads_dialogues
-            )
+            check_inputs(files, texts, dialogues, turns, speakers, segments=segments, reads_dialogues=self.reads_dialogues)
         )
 
     def plot(self, recording: Path | str | tuple[NDArray[Any], float], text: str | None = None) -> "Figure":
@@ -164,14 +162,7 @@ class Predictor(Judge):
         for note in self.warnings(inputs.names, (errors, seconds, shares), heard):
             self.say(note)
         return prediction_table(
-            inputs,
-            errors,
-            shares,
-            self.classes,
-            self.reads_dialogues,
-            self.head.target,
-            self.dimensions,
-            self.knows_novelty,
+            inputs, errors, shares, self.classes, self.reads_dialogues, self.head.target, self.dimensions, self.knows_novelty
         )
 
     def warnings(self, names: Sequence[str], answer: Answer, heard: Mapping[int, Heard]) -> Iterator[str]:

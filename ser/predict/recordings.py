@@ -121,10 +121,7 @@ def standard_input(raw: tuple[int, int] | None) -> Recording:
     content = pipe().read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise AudioError(
-            f"{IN_WORDS} is too long",
-            expected=f"{MOST_BYTES >> 20} MiB at most",
-            action=ADVICE["too-long"],
-            fault="too-long",
+            f"{IN_WORDS} is too long", expected=f"{MOST_BYTES >> 20} MiB at most", action=ADVICE["too-long"], fault="too-long"
         )
     if raw is None or not content:
         return Recording(PIPE, content)
@@ -141,8 +138,7 @@ def pipe() -> BinaryIO:
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise ConfigError(
-            f"nothing comes over {IN_WORDS} (-)",
-            expected="a recording from a file or a program: ser predict - < FILE ...",
+            f"nothing comes over {IN_WORDS} (-)", expected="a recording from a file or a program: ser predict - < FILE ..."
         )
     return sys.stdin.buffer
 
@@ -198,9 +194,7 @@ def full_scale(name: str, samples: Any, rate: Any) -> NDArray[np.float32]:
     if data.dtype.kind not in "iuf":
         raise AudioError(f"{name} is of the type {data.dtype}", expected="numbers: floats of full scale 1, or integers")
     if not RATES[0] <= rate <= RATES[1] or rate != int(rate):
-        raise AudioError(
-            f"{name} has a sample rate of {rate:g} Hz", expected=f"a whole number, {RATES[0]} to {RATES[1]}"
-        )
+        raise AudioError(f"{name} has a sample rate of {rate:g} Hz", expected=f"a whole number, {RATES[0]} to {RATES[1]}")
     if data.dtype.kind in "iu":
         limits = np.iinfo(data.dtype)
         middle = 0 if data.dtype.kind == "i" else (limits.max + 1) // 2

@@ -85,9 +85,7 @@ class TimelineOptions:
             raise ConfigError("--window", expected="seconds, more than 0", found=self.window)
         if not 0 < self.every <= self.window:
             raise ConfigError(
-                "--hop",
-                expected=f"more than 0 s, and at most the window's {self.window:g} s",
-                found=f"{self.every:g} s",
+                "--hop", expected=f"more than 0 s, and at most the window's {self.window:g} s", found=f"{self.every:g} s"
             )
         check_channels(self.channels)
         if self.rows not in ROWS:
@@ -354,14 +352,7 @@ class Timeline:
         return answer(shares, self.predictor.classes, self.predictor.head.target, self.options.min_confidence)
 
     def _row(
-        self,
-        channel: _Channel,
-        first: int,
-        last: int,
-        error: str,
-        shares: Shares,
-        speaker: int | None,
-        best: str | None = None,
+        self, channel: _Channel, first: int, last: int, error: str, shares: Shares, speaker: int | None, best: str | None = None
     ) -> TimelineRow:
         """One row.
 

@@ -87,14 +87,7 @@ class Diarizer:
         EncoderError: its weights or a package are missing.
     """
 
-    def __init__(
-        self,
-        name: str,
-        speakers: int | None,
-        weights: Path | None,
-        device: str,
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, name: str, speakers: int | None, weights: Path | None, device: str, say: Callable[[str], None]) -> None:
         options = EncoderOptions(level="utterance", weights=weights, device=device, announce=say)
         self.encoder: Encoder = load(name, "audio", options)
         self.encoder.prepare([], {})
@@ -153,9 +146,7 @@ class Diarizer:
             owner = _numbered(labels, middles)
             self._say_doubts(stream, vectors, owner, middles)
         own = [np.array([k == channel for k, _ in places], dtype=bool) for channel in range(len(channels))]
-        return Turns(
-            [np.array([m for k, m in places if k == c]) for c in range(len(channels))], [owner[o] for o in own]
-        )
+        return Turns([np.array([m for k, m in places if k == c]) for c in range(len(channels))], [owner[o] for o in own])
 
     def _embedded(
         self, stream: Stream, channels: Sequence[int | None]
@@ -186,9 +177,7 @@ class Diarizer:
         order = sorted(range(len(places)), key=places.__getitem__)
         return [places[k] for k in order], [found[k] for k in order], whole
 
-    def _say_doubts(
-        self, stream: Stream, vectors: Vectors, owner: NDArray[np.int64], middles: NDArray[np.float64]
-    ) -> None:
+    def _say_doubts(self, stream: Stream, vectors: Vectors, owner: NDArray[np.int64], middles: NDArray[np.float64]) -> None:
         """Say how many speakers there are, and what makes that unsure: a narrow band, like voices, speakers of few windows."""
         counts = np.bincount(owner)[1:]
         found = f"{_counted(len(counts), 'speaker')} in {_counted(len(owner), 'window')} of speech"

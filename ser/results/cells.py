@@ -75,11 +75,7 @@ def over_runs(metric: Described | None) -> str:
 
 def with_interval(metric: Described) -> str:
     """The mean, and its interval over runs where there is one."""
-    return (
-        f"{number(metric.mean)} (95 % over runs {over_runs(metric)})"
-        if over_runs(metric) != ABSENT
-        else number(metric.mean)
-    )
+    return f"{number(metric.mean)} (95 % over runs {over_runs(metric)})" if over_runs(metric) != ABSENT else number(metric.mean)
 
 
 def tested(comparison: Comparison, p_holm: float | None) -> list[str]:
@@ -96,9 +92,7 @@ def tested(comparison: Comparison, p_holm: float | None) -> list[str]:
 def disagreement(named: Iterable[tuple[str, Comparison]]) -> str:
     """The end of a table's note: the rows whose interval and p disagree at 0.05, and which of the two counts; "" for none."""
     found = [
-        name
-        for name, c in named
-        if c.ci_95 is not None and c.p is not None and (c.ci_95[0] <= 0 <= c.ci_95[1]) == (c.p < 0.05)
+        name for name, c in named if c.ci_95 is not None and c.p is not None and (c.ci_95[0] <= 0 <= c.ci_95[1]) == (c.p < 0.05)
     ]
     return f" {APART.format(', '.join(found))}" if found else ""
 

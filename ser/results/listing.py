@@ -154,9 +154,7 @@ def select(
         equal: `kind`, `head`, `command`, `scheme`, `protocol`: the exact word.
     """
     words = {"dataset": dataset, "features": features, **equal}
-    tests: list[Callable[[Headline], bool]] = [
-        partial(_has, name, word) for name, word in words.items() if word is not None
-    ]
+    tests: list[Callable[[Headline], bool]] = [partial(_has, name, word) for name, word in words.items() if word is not None]
     if since is not None:
         tests.append(lambda line: line.started[: len(since)] >= since)
     if stamps is not None:
@@ -178,9 +176,7 @@ def _words(line: Headline, name: str) -> set[str]:
     return {word, *(word.split("+") if name == "protocol" else ())}
 
 
-def why_none(
-    lines: Sequence[Headline], *, since: str | None = None, stamps: bool | None = None, **words: str | None
-) -> str:
+def why_none(lines: Sequence[Headline], *, since: str | None = None, stamps: bool | None = None, **words: str | None) -> str:
     """Say why no line fits conditions, which are those of `select`: a word that no line has, with those that there are."""
     asked = {name: word for name, word in words.items() if word is not None}
     for name, word in asked.items():
@@ -226,16 +222,7 @@ def list_table(headlines: Iterable[Headline]) -> Table:
         for line in lines
     ]
     who = "head or system" if any(line.command in SYSTEMS for line in lines) else "head"
-    names = [
-        "experiment",
-        "command",
-        "dataset",
-        "features",
-        who,
-        "scheme",
-        *(["target"] if learned else []),
-        "protocol",
-    ]
+    names = ["experiment", "command", "dataset", "features", who, "scheme", *(["target"] if learned else []), "protocol"]
     head = [*names, "runs", "of", "UA", "WA", *(["other score"] if other else [])]
     head += [*([VALIDATION] if validated else []), "date (UTC)", "stamps"]
     note = "stamps: see ser results show NAME" if any(line.stamps for line in lines) else ""

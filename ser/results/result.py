@@ -95,11 +95,7 @@ class Result(StoredResult):
         return report_of([self], form, None if output is None else Path(output), overwrite=overwrite)
 
     def compare(
-        self,
-        *others: "Result | Path | str",
-        metric: str | None = None,
-        allow: Sequence[str] = (),
-        at: str | None = None,
+        self, *others: "Result | Path | str", metric: str | None = None, allow: Sequence[str] = (), at: str | None = None
     ) -> "Result":
         """Compare with other results on the same test utterances, in pairs, as `ser results compare` does.
 
@@ -119,9 +115,7 @@ class Result(StoredResult):
         names = []
         for one in (self, *others):
             if not isinstance(one, (Result, Path, str)):
-                raise ConfigError(
-                    "a result to compare with", expected="a result, its file or its name", found=repr(one)
-                )
+                raise ConfigError("a result to compare with", expected="a result, its file or its name", found=repr(one))
             names.append(str(one.path if isinstance(one, Result) else one))
         found = compare_results(names, folder, metric=metric, at=at, allow=allow)
         return Result.of(found, folder / f"{found.experiment}.json")

@@ -40,9 +40,7 @@ def shared_classes(data: DataFacts) -> list[Facts]:
     if space is None:
         return []
     scales = next((part.scales for part in data.datasets.values() if part.scales), {})
-    shared = [
-        f"{name} ({scales[name].low:g} to {scales[name].high:g})" if name in scales else name for name in space.classes
-    ]
+    shared = [f"{name} ({scales[name].low:g} to {scales[name].high:g})" if name in scales else name for name in space.classes]
     what = "dimensions" if scales else "classes"
     rows = [(what, ", ".join(shared))]
     for corpus in space.corpora:

@@ -32,11 +32,7 @@ from ser.service.uploads import Question, Uploads
 USUAL = ServiceLimits()
 ANSWERING = 64  # uploads that get one answer at the same moment
 TIMELINES = 8  # that are made at the same moment: each may keep a decoded file of 256 MiB or more on disk
-PAGE = {
-    "/": ("page.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-}
+PAGE = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
 PATHS = ("/predict", "/models", "/health", "/metrics", "/openapi.json", *PAGE)
 _EXPECTED = {
     "file": "a file in the form field file: curl -F file=@a.wav",
@@ -177,10 +173,7 @@ def application(
     app.add_middleware(Guard, limits=limits, seen=metrics.seen, paths=PATHS, uploads=metrics.waiting.set)
     if limits.cors:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=limits.cors,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization"],
+            CORSMiddleware, allow_origins=limits.cors, allow_methods=["GET", "POST"], allow_headers=["Authorization"]
         )
     return app
 
@@ -261,13 +254,10 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
             raise HTTPException(404, unknown("model", name, list(predictors)).line())
         options = None
         if window is not None:
-            options = TimelineOptions(
-                window, hop, channels, rows, smooth, min_confidence, diarize=diarize, speakers=speakers
-            )
+            options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, diarize=diarize, speakers=speakers)
         elif hop is not None or smooth or rows != "segments" or diarize or speakers is not None:
             raise ConfigError(
-                "hop, rows, smooth, diarize and speakers are of a timeline",
-                expected="window, the s that are heard at once",
+                "hop, rows, smooth, diarize and speakers are of a timeline", expected="window, the s that are heard at once"
             )
         question = Question(name, channels, min_confidence, options)
         threads = alone if options is None else over_time
@@ -341,11 +331,7 @@ def _add_errors(app: FastAPI) -> None:
             text = f"{request.url.path} does not know {request.method}; expected {allowed}"
         if error.status_code == 400:
             kind = request.headers.get("content-type", "no type").split(";")[0][:100]
-            said = (
-                f"the request is damaged: {text.rstrip('.')}"
-                if kind == "multipart/form-data"
-                else f"the body is of {kind}"
-            )
+            said = f"the request is damaged: {text.rstrip('.')}" if kind == "multipart/form-data" else f"the body is of {kind}"
             text = f"{said}; expected a form, multipart/form-data, with the field file, as curl -F file=@a.wav sends it"
         return failure(error.status_code, text, dict(error.headers or {}))
 

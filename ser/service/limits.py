@@ -33,9 +33,7 @@ class ServiceLimits:
         for origin in self.cors:
             scheme, found, host = origin.partition("://")
             if origin != "*" and not (found and scheme in ("http", "https") and host and "/" not in host):
-                raise ConfigError(
-                    "--cors", expected="an origin, as https://example.org, or * for all", found=repr(origin)
-                )
+                raise ConfigError("--cors", expected="an origin, as https://example.org, or * for all", found=repr(origin))
 
 
 class Rate:

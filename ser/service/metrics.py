@@ -13,14 +13,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter("ser_requests", "Requests.", ["path", "status"], registry=self.registry)
-        self.seconds = Histogram(
-            "ser_request_seconds", "Time of a request.", ["path"], buckets=SECONDS, registry=self.registry
-        )
+        self.seconds = Histogram("ser_request_seconds", "Time of a request.", ["path"], buckets=SECONDS, registry=self.registry)
         self.batches = Histogram(
-            "ser_batch_recordings",
-            "Recordings or windows that were answered together.",
-            buckets=ROWS,
-            registry=self.registry,
+            "ser_batch_recordings", "Recordings or windows that were answered together.", buckets=ROWS, registry=self.registry
         )
         self.waiting = Gauge(
             "ser_predictions_waiting", "Uploads that come in or wait for their answer.", registry=self.registry

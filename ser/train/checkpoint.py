@@ -239,9 +239,7 @@ class SavedHead:
         """
         for block, wanted in zip(blocks, self.inputs, strict=True):
             if (block.dim, block.framewise, block.layers) != (wanted.dim, wanted.framewise, wanted.layers):
-                raise ConfigError(
-                    f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape
-                )
+                raise ConfigError(f"features of {block.name} do not fit the head", expected=wanted, found=block.values.shape)
         return [scale(b, self.about.normalize, self.statistics, self.about.limit, speakers) for b in blocks]
 
     def parts(

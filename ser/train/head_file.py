@@ -269,9 +269,7 @@ def _opened(path: Path) -> Iterator[Any]:
             found=found,
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        beside = (
-            sorted(p.name for p in path.parent.glob("*.safetensors")) if isinstance(error, FileNotFoundError) else []
-        )
+        beside = sorted(p.name for p in path.parent.glob("*.safetensors")) if isinstance(error, FileNotFoundError) else []
         action = f"Beside it: {', '.join(beside[:5])}." if beside else "Train one with: ser fit ... --save"
         raise unreadable(f"the head {path}", error, action) from None
 
@@ -338,9 +336,7 @@ def need_parts(path: Path, parts: Iterable[OutsidePart]) -> None:
         ConfigError: some are missing.
     """
     missing = [
-        part
-        for part in parts
-        if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind)
+        part for part in parts if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind)
     ]
     if not missing:
         return
@@ -369,9 +365,7 @@ def _reference(part: OutsidePart) -> str:
     return f"FOLDER/{module}.py{part.name[part.name.index(':') :] if ':' in part.name else ''}"
 
 
-def _check_tensors(
-    path: Path, facts: HeadFacts, recipe: Recipe, shapes: dict[str, tuple[str, tuple[int, ...]]]
-) -> None:
+def _check_tensors(path: Path, facts: HeadFacts, recipe: Recipe, shapes: dict[str, tuple[str, tuple[int, ...]]]) -> None:
     """Refuse tensors that are not those of the head that the header declares."""
     own = {name: shape for name, shape in shapes.items() if ":" not in name}
     for name in set(shapes) - set(own):
@@ -400,9 +394,7 @@ def _check_tensors(
         each, rest = divmod(shape[0] if len(shape) == 1 else 0, recipe.snapshots)
         declared = f"head {part}, {', '.join(f'{n}={v}' for n, v in recipe.head_options.items())}"[:200]
         try:
-            needed = parameter_count(
-                part, inputs, len(facts.classes) + len(facts.dimensions), dict(recipe.head_options), each
-            )
+            needed = parameter_count(part, inputs, len(facts.classes) + len(facts.dimensions), dict(recipe.head_options), each)
         except SerError as error:
             raise _fault(path, f"the weights of what it declares, {declared}", error) from None
         if kind != "F32" or rest or needed != each:
@@ -410,9 +402,7 @@ def _check_tensors(
 
 
 def _fault(path: Path, expected: object, found: object) -> ConfigError:
-    return UnusableError(
-        f"the head {path} is damaged or forged", expected=_short(expected), found=_short(found), action=_AGAIN
-    )
+    return UnusableError(f"the head {path} is damaged or forged", expected=_short(expected), found=_short(found), action=_AGAIN)
 
 
 def _short(words: object) -> str:

@@ -125,9 +125,7 @@ class ModelConfig(Model, kw_only=True):
     inputs: Annotated[list[EncoderFacts], Meta(min_length=1)]
     normalisation: Normalisation
     architecture: Architecture
-    weights: Annotated[
-        list[Place], Meta(description="[] for classifiers of scikit-learn, whose tensor is a skops file.")
-    ]
+    weights: Annotated[list[Place], Meta(description="[] for classifiers of scikit-learn, whose tensor is a skops file.")]
     combination: Literal["mean of probabilities"] = "mean of probabilities"
     licences: list[LicenceFacts] = []  # noqa: RUF012  msgspec copies it
     heads: Annotated[list[HeadEntry], Meta(min_length=1)]
@@ -194,10 +192,7 @@ def _refuse_other_facts(path: Path, config: ModelConfig, file: str) -> None:
     ):
         if stated != own:
             raise UnusableError(
-                f"{path / CONFIG} says something else of the {what} than {file}",
-                expected=own,
-                found=stated,
-                action=_AGAIN,
+                f"{path / CONFIG} says something else of the {what} than {file}", expected=own, found=stated, action=_AGAIN
             )
 
 

@@ -147,9 +147,7 @@ def _path(name: str, value: Any) -> Path:
 
 
 def _text(name: str, value: Any) -> str:
-    if (
-        isinstance(value, (str, os.PathLike)) or type(value).__name__ == "device"
-    ):  # torch's, which is not imported for it
+    if isinstance(value, (str, os.PathLike)) or type(value).__name__ == "device":  # torch's, which is not imported for it
         return str(value)
     try:
         return str(check_whole(name, value))  # scheme=4

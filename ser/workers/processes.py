@@ -68,9 +68,7 @@ def as_finished(
                 print(f"{error.problem}. What was begun is done again by {jobs}.", file=sys.stderr, flush=True)
 
 
-def in_order(
-    function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int, what: str
-) -> Generator[T, None, None]:
+def in_order(function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int, what: str) -> Generator[T, None, None]:
     """As `as_finished`, the results alone and in the order of the units; those that are early wait."""
     early: dict[int, T] = {}
     following = 0

@@ -49,9 +49,7 @@ class Ray(Cluster):
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UnusableError(
-                f"Ray cannot be reached at {address}",
-                found=str(error).split("\n")[0],
-                action=f"Correct --address. {TOKEN}",
+                f"Ray cannot be reached at {address}", found=str(error).split("\n")[0], action=f"Correct --address. {TOKEN}"
             ) from None
         self.place = str(ray.get_runtime_context().gcs_address)
         self.call = ray.remote(num_cpus=1, max_retries=AGAIN)(open_envelope)

@@ -292,9 +292,7 @@ def _watch(jobs: Jobs, label: str, quiet: bool, say: Say, made: Callable[[], str
             before, gone = gone, {job for job in jobs.parts if job not in states and not jobs.result(job).exists()}
             for job in sorted((gone & before) - died):
                 died.add(job)
-                say(
-                    f"{clear}{label}: part {jobs.parts.index(job)} of {len(jobs.parts)} died; its log is {jobs.log(job)}"
-                )
+                say(f"{clear}{label}: part {jobs.parts.index(job)} of {len(jobs.parts)} died; its log is {jobs.log(job)}")
         if clear and not quiet:
             print(f"{clear}{line}", end="", file=sys.stderr, flush=True)
         elif not quiet and line != said and time.monotonic() - when >= LINE_SECONDS:

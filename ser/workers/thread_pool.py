@@ -27,9 +27,7 @@ class _Own(threading.local):
 _OWN = _Own()
 
 
-def finished(
-    function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int
-) -> Generator[tuple[int, T], None, None]:
+def finished(function: Callable[..., T], units: Iterable[tuple[Any, ...]], jobs: int) -> Generator[tuple[int, T], None, None]:
     """Each unit's position and the result of `function(*unit)`, as they finish, from `jobs` threads.
 
     When it is closed, or a unit fails, no further unit is begun; those in work leave where they next call `go_on`, and are

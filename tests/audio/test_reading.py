@@ -267,11 +267,7 @@ def test_an_au_whose_header_was_never_completed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scale", "offset", "remedy"),
-    [
-        (2**15, 0, "Divide them by 32768"),
-        (2**23, 0, "Divide them by 8388608"),
-        (127, 128, "Subtract 128, divide by 128"),
-    ],
+    [(2**15, 0, "Divide them by 32768"), (2**23, 0, "Divide them by 8388608"), (127, 128, "Subtract 128, divide by 128")],
 )
 def test_the_remedy_of_integers_in_a_float_file(tmp_path: Path, scale: int, offset: int, remedy: str) -> None:
     refused(written(tmp_path / "a.wav", scale * tone() + offset, subtype="FLOAT"), remedy)
@@ -418,9 +414,7 @@ def test_a_process_that_is_killed_while_ffmpeg_converts_leaves_nothing_behind(tm
     (programs / "ffmpeg").chmod(0o755)
     code = "import sys; from pathlib import Path; from ser.audio import reading; reading.decode(Path(sys.argv[1]))"
     environment = {**os.environ, "TMPDIR": str(temporary), "PATH": f"{programs}:{os.environ['PATH']}"}
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "a.mp4")], env=environment, start_new_session=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.mp4")], env=environment, start_new_session=True)
     try:
         for _ in range(600):
             if (tmp_path / "started").exists():

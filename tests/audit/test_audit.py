@@ -265,9 +265,7 @@ def test_alpha_by_hand() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3).filter(lambda v: sum(v) > 1), min_size=2, max_size=9)
-)
+@given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3).filter(lambda v: sum(v) > 1), min_size=2, max_size=9))
 def test_alpha_is_one_less_the_disagreement_of_pairs(votes: list[list[int]]) -> None:
     """By its definition: pairs of votes within units against pairs of all votes."""
     units = [[value for value, n in enumerate(unit) for _ in range(n)] for unit in votes]

@@ -34,10 +34,7 @@ def babble(seed: int, seconds: float = 1.5) -> np.ndarray:
     rng = np.random.default_rng(seed)
     axis = np.arange(round(seconds * RATE)) / RATE
     knots = np.linspace(0, seconds, 12)
-    parts = [
-        np.interp(axis, knots, rng.uniform(0, 1, 12)) * np.sin(2 * np.pi * hz * axis)
-        for hz in rng.uniform(250, 2500, 12)
-    ]
+    parts = [np.interp(axis, knots, rng.uniform(0, 1, 12)) * np.sin(2 * np.pi * hz * axis) for hz in rng.uniform(250, 2500, 12)]
     return np.asarray(0.05 * np.sum(parts, axis=0) + 0.005 * rng.normal(size=len(axis)), dtype=np.float32)
 
 
@@ -76,9 +73,7 @@ class Corpus:
 
     def copies(self) -> dict[str, Finding]:
         table = self.table()
-        return {
-            f.kind: f for f in shared_audio(self.listen().copies, split_table(table, None, FoldOptions(), "native"))
-        }
+        return {f.kind: f for f in shared_audio(self.listen().copies, split_table(table, None, FoldOptions(), "native"))}
 
     def recordings(self, **options: float) -> dict[str, Finding]:
         return {f.kind: f for f in recordings(self.listen(), **options)}
@@ -246,12 +241,7 @@ def test_a_second_audit_decodes_only_what_has_changed(corpus: Corpus, monkeypatc
     assert changed.measured[4].fault == "missing"
     for k in (0, 5):
         one, other = first.measured[k], changed.measured[k]
-        assert (one.sha256, one.seconds, one.peak, one.clipped) == (
-            other.sha256,
-            other.seconds,
-            other.peak,
-            other.clipped,
-        )
+        assert (one.sha256, one.seconds, one.peak, one.clipped) == (other.sha256, other.seconds, other.peak, other.clipped)
         np.testing.assert_array_equal(one.words, other.words)
 
 
@@ -360,26 +350,21 @@ def test_records_carry_what_the_audit_found(corpus: Corpus) -> None:
     assert table.copies.identical == (("u00", "u10"),)
     made = split_table(table, None, FoldOptions(), "native")
     verdict = sharing.judge_folds("toy", "official", made.frame, made.folds, table.copies)
-    assert any(
-        s.startswith("identical audio: 1 test utterances") for s in sharing.sharing_stamps(verdict, {}, {"audio"})
-    )
+    assert any(s.startswith("identical audio: 1 test utterances") for s in sharing.sharing_stamps(verdict, {}, {"audio"}))
     corpus.rows[0]["emotion"] = "fear"  # another table: the audit said nothing of it
     assert corpus.table().copies is None
 
 
 def test_a_clean_audit_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
-        {"utterance_id": f"u{k}", "text": f"t {k}", "emotion": EMOTIONS[k % 2], "speaker": f"s{k // 40}"}
-        for k in range(240)
+        {"utterance_id": f"u{k}", "text": f"t {k}", "emotion": EMOTIONS[k % 2], "speaker": f"s{k // 40}"} for k in range(240)
     ]
     space = Workspace(tmp_path)
     write_table(make_table(rows, "toy"), space)
     words = ["audit", "--workspace", str(tmp_path), "--dataset", "toy", "--protocol", "speaker"]
     assert main([*words, "--folds", "3", "--stratified", "--write-folds", str(tmp_path / "f.csv")]) == 0
     assert "No errors, no warnings" in capsys.readouterr().out
-    assert (
-        main(["audit", "--workspace", str(tmp_path), "--dataset", "toy", "--fold-file", str(tmp_path / "f.csv")]) == 0
-    )
+    assert main(["audit", "--workspace", str(tmp_path), "--dataset", "toy", "--fold-file", str(tmp_path / "f.csv")]) == 0
     results = tmp_path / "results"
     first, second = (json.loads((results / f"audit-toy-{p}.json").read_text()) for p in ("speaker", "file"))
     assert first["folds"] == second["folds"]

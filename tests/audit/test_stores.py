@@ -75,9 +75,7 @@ def test_rows_that_are_the_same_across_parts_and_rows_of_zeros(maker: Any, tmp_p
     def change(values: Any, frame: Any) -> None:
         speaker = frame["speaker"].to_numpy()
         values[np.flatnonzero(speaker == "s1")[0]] = values[np.flatnonzero(speaker == "s0")[0]]  # two voices
-        values[np.flatnonzero(speaker == "s2")[1]] = values[
-            np.flatnonzero(speaker == "s2")[0]
-        ]  # one voice: never across
+        values[np.flatnonzero(speaker == "s2")[1]] = values[np.flatnonzero(speaker == "s2")[0]]  # one voice: never across
         values[[5, 50]] = 0
 
     ids = imported(maker, tmp_path, change)

@@ -125,9 +125,7 @@ VALUES = st.recursive(
     lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text("ab", max_size=2), v, max_size=2),
     max_leaves=4,
 )
-KEYS = st.sampled_from(
-    ["sort", "limit", "json", "csv", "stamps", "no-stamps", "since", "kind", "dataset", "quiet", "x"]
-)
+KEYS = st.sampled_from(["sort", "limit", "json", "csv", "stamps", "no-stamps", "since", "kind", "dataset", "quiet", "x"])
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=3))
@@ -165,13 +163,7 @@ def test_quiet_before_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "No results" in capsys.readouterr().err
 
 
-POOR = {
-    **os.environ,
-    "LC_ALL": "C",
-    "PYTHONUTF8": "0",
-    "PYTHONCOERCECLOCALE": "0",
-    "PYTHONIOENCODING": "ascii",
-}
+POOR = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 
 
 def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
@@ -186,9 +178,7 @@ def test_a_locale_without_a_character_loses_no_result(tmp_path: Path) -> None:
         "entry()\n"
     )
     words = [sys.executable, "-c", code, "results", "list", "--workspace", str(tmp_path)]
-    done = subprocess.run(
-        words, env=POOR | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(words, env=POOR | {"PYTHONIOENCODING": "latin-1"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "0.5 \\u2192 0.1\n")
 
 

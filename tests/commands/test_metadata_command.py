@@ -32,33 +32,14 @@ def test_a_corpus_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_ones_own_folder_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        run(
-            tmp_path,
-            "metadata",
-            "--dataset",
-            "mine",
-            "--format",
-            "folder",
-            "--root",
-            corpus("folder").example(tmp_path / "f"),
-        )
+        run(tmp_path, "metadata", "--dataset", "mine", "--format", "folder", "--root", corpus("folder").example(tmp_path / "f"))
         == 0
     )
     assert "note: folders that are not known emotion words (emotion: other): whispered" in capsys.readouterr().out
     assert run(tmp_path, "metadata", "--dataset", "mine", "--from", corpus("csv").example(tmp_path / "c")) == 0
     assert "this replaces the table made by folder from" in capsys.readouterr().err
     assert (
-        run(
-            tmp_path,
-            "metadata",
-            "--dataset",
-            "j",
-            "--format",
-            "jsonl",
-            "--from",
-            corpus("jsonl").example(tmp_path / "j"),
-        )
-        == 0
+        run(tmp_path, "metadata", "--dataset", "j", "--format", "jsonl", "--from", corpus("jsonl").example(tmp_path / "j")) == 0
     )
     assert "without audio: 1 of 2 utterances" in capsys.readouterr().out
     assert load_table("mine", tmp_path / "w").facts["corpus"] == "csv"

@@ -106,10 +106,7 @@ def test_the_command_line_and_python_have_the_same_options(command: str, functio
     typed = {str(p.name) for p in registry.load("ser.commands", command).command.params}
     python = set(inspect.signature(getattr(ser, function)).parameters)
     stated = {*option_fields(), *(f.name for f in fields(Config))}
-    of_python_alone = {
-        "stores",
-        "quiet",
-    }  # --audio, --text and --visual name stores; quiet is an option of all commands
+    of_python_alone = {"stores", "quiet"}  # --audio, --text and --visual name stores; quiet is an option of all commands
     # `ser transfer --target` is a corpus, and a matrix has none.
     of_command_alone = {"search": {"save"}, "matrix": {"target"}}.get(function, set())
     assert python & stated - of_python_alone == typed & stated - {"quiet"} - of_command_alone

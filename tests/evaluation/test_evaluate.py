@@ -201,9 +201,7 @@ def test_a_head_is_tested_on_its_folds_rows_alone(space: Path) -> None:
     rows = predictions(space, "whole")
     rows = rows[(rows["run"] == 1) & (rows["fold"] == "s3") & (rows["split"] == "test")]
     assert record["data"]["utterances"] == len(rows) == 16
-    assert record["scores"]["UA"]["mean"] == pytest.approx(
-        recall_score(rows["true"], rows["predicted"], average="macro")
-    )
+    assert record["scores"]["UA"]["mean"] == pytest.approx(recall_score(rows["true"], rows["predicted"], average="macro"))
     assert record["ensemble"] is None
     assert [v["fold"] for v in record["temperature"]["values"]] == ["s3"]
 
@@ -284,9 +282,7 @@ def test_parts_of_files_that_were_trained_on_are_left_out_too(space: Path) -> No
             table.frame["end"] = 1.2
         else:
             table.frame.loc[:2, "end"] = 0.5  # what lies before
-            table.frame.loc[3:, "path"] = [
-                p if n < 10 else f"own/{n}.wav" for n, p in enumerate(table.frame["path"][3:])
-            ]
+            table.frame.loc[3:, "path"] = [p if n < 10 else f"own/{n}.wav" for n, p in enumerate(table.frame["path"][3:])]
         write_table(table, Workspace(space))
     record = evaluated(space, "whole", dataset="b")
     assert record["data"]["utterances"] == 54
@@ -317,9 +313,7 @@ def test_novelty_of_an_emotion_left_out_is_of_the_folds_test_speakers(space: Pat
     speaker = table["utterance_id"].str.split("-").str[1]
     assert (speaker == table["fold"]).all()
     for name in ("energy", "max_softmax", "mahalanobis", "knn"):
-        each = table.groupby(["run", "fold"]).apply(
-            lambda g, n=name: roc_auc_score(g["novel"], g[n]), include_groups=False
-        )
+        each = table.groupby(["run", "fold"]).apply(lambda g, n=name: roc_auc_score(g["novel"], g[n]), include_groups=False)
         assert sad["scores"][name]["AUROC"]["mean"] == pytest.approx(each.mean(), abs=1e-6)
     assert sad["scores"]["mahalanobis"]["AUROC"]["mean"] > 0.5
 
@@ -343,9 +337,7 @@ def test_training_rows_alone_teach_the_distances(space: Path) -> None:
 def test_what_validation_is_of_is_said_where_it_is_not_what_is_tested(space: Path) -> None:
     record = evaluated(space, "whole", dataset="b", calibrate=True)
     (note,) = record["notes"]
-    assert note.startswith(
-        "the temperature and the thresholds of abstention come from validation predictions of a, not of b"
-    )
+    assert note.startswith("the temperature and the thresholds of abstention come from validation predictions of a, not of b")
     assert record["temperature"]["fitted_on"].endswith("fold, of a")
     assert note in " ".join(text_of(record, space / "evaluation.json").split())
     (note,) = evaluated(space, "whole", dataset="b")["notes"]
@@ -410,9 +402,7 @@ def test_adapted_and_fine_tuned_heads_are_saved_and_evaluated(
 
 def test_a_folder_of_heads_is_called_so(trained: Path) -> None:
     folder = next(f.parent for f in (trained / "results").rglob("*.safetensors"))
-    with pytest.raises(
-        ConfigError, match=r"is a folder with \d+ saved heads; expected one of them, such as .*safetensors"
-    ):
+    with pytest.raises(ConfigError, match=r"is a folder with \d+ saved heads; expected one of them, such as .*safetensors"):
         evaluate(f"{folder}/", trained)
 
 
@@ -484,9 +474,7 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
     own = rows[(rows["run"] == 0) & (rows["fold"] == "s2")]
     ids = list(own["utterance_id"])
     files = ["toy.h5", *(f"toy@{view}.h5" for view in TTA_VIEWS)]
-    mean = np.mean(
-        [head.probabilities([stored_block(space / "features" / "a" / file, "toy", ids)]) for file in files], axis=0
-    )
+    mean = np.mean([head.probabilities([stored_block(space / "features" / "a" / file, "toy", ids)]) for file in files], axis=0)
     np.testing.assert_allclose(own[P].to_numpy(), mean, atol=1e-5)
     views_of(space, 0.3, {"view": {"scheme": "4"}})
     with pytest.raises(ConfigError, match="gives its true label away"):
@@ -500,9 +488,7 @@ def test_views_are_averaged_and_those_that_tell_the_label_are_refused(space: Pat
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_heads_that_run_in_workers_have_the_numbers_of_one_process(
-    space: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_heads_that_run_in_workers_have_the_numbers_of_one_process(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views_of(space, 0.3)
     options = {**FAST, "scheme": "4-without-sadness", "normalize": "speaker"}
     fit("a", Workspace(space), save=True, protocol="speaker", output=space / "results" / "own.json", **options)
@@ -533,9 +519,7 @@ def test_heads_that_run_in_workers_have_the_numbers_of_one_process(
 
 
 def test_the_suite_tests_heads_on_each_view_and_judges_by_limits(space: Path) -> None:
-    with pytest.raises(
-        ConfigError, match="ser extract --dataset a --audio toy --views noise20,noise10,reverb,opus16,gsm"
-    ):
+    with pytest.raises(ConfigError, match="ser extract --dataset a --audio toy --views noise20,noise10,reverb,opus16,gsm"):
         evaluate("whole", space, suite=True)
     views = ["gsm", "gain-12"]
     views_of(space, 0.0, views=["gain-12"])
@@ -710,9 +694,7 @@ def test_a_few_shot_record_is_evaluated_at_an_amount(space: Path) -> None:
         assert path.name == f"few.evaluation-b-{'20pct' if amount else '50pct'}.json"
     with pytest.raises(ConfigError, match="have no validation part, as they learned from all"):
         evaluate("few", space, calibrate=True)
-    with pytest.raises(
-        ConfigError, match=r"fewshot saves no heads: train with one of ser fit, .* ser adapt, ser finetune"
-    ):
+    with pytest.raises(ConfigError, match=r"fewshot saves no heads: train with one of ser fit, .* ser adapt, ser finetune"):
         evaluate("few", space, novelty=["c"])
     with pytest.raises(ConfigError, match="expected one of 20%, 50%"):
         evaluate("few", space, amount="30%")

@@ -31,15 +31,7 @@ from ser.train.checkpoint import load_head
 from ser.train.experiments.fit import fit
 from ser.workspace import Workspace
 
-QUICK: dict[str, Any] = {
-    "folds": 3,
-    "runs": 2,
-    "epochs": 4,
-    "jobs": 1,
-    "protocol": "speaker",
-    "save": True,
-    "refit": "never",
-}
+QUICK: dict[str, Any] = {"folds": 3, "runs": 2, "epochs": 4, "jobs": 1, "protocol": "speaker", "save": True, "refit": "never"}
 LEVEL = {"anger": 4.0, "happiness": 3.0, "neutral": 2.0, "sadness": 1.0}
 BOTH = {"anger": "anger;sadness", "happiness": "happiness", "neutral": "neutral;happiness", "sadness": "sadness"}
 
@@ -137,9 +129,7 @@ def test_conformal_intervals_are_those_of_the_sorted_validation_errors(space: Wo
     assert short["outputs"]["arousal"]["interval"]["coverage"]["mean"] == 1
     assert "6 of 6 heads have fewer than the 999 validation utterances that 0.999 needs" in short["notes"][0]
     plain_one = Result.find("rated.evaluation-d-conformal-0.8", space.results)
-    with pytest.raises(
-        ConfigError, match=r"has no picture; expected .* an evaluation that is of classes or with --suite"
-    ):
+    with pytest.raises(ConfigError, match=r"has no picture; expected .* an evaluation that is of classes or with --suite"):
         wanted(plain_one, ["all"])
 
 
@@ -255,9 +245,7 @@ def test_several_labels_have_each_its_scores(space: Workspace) -> None:
     assert "F1" in line
     assert not any(word in text for word in (" rated", "bias", "F1_macro", "output "))
     for option in ({"calibrate": True}, {"novelty": ["e"]}, {"explain": True}):
-        with pytest.raises(
-            ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"
-        ):
+        with pytest.raises(ConfigError, match=rf"--{next(iter(option))} is of heads on classes, and several learned labels"):
             evaluate("several", space, **option)
     with pytest.raises(ConfigError, match="no utterance of bare has several labels"):
         evaluate("several", space, dataset="bare")
@@ -281,9 +269,7 @@ def view(space: Workspace, dataset: str, name: str, noise: float) -> None:
         writer.merge(ids)
 
 
-def test_the_suite_judges_dimensions_by_their_ccc(
-    space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_suite_judges_dimensions_by_their_ccc(space: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     view(space, "d", "gain-12", 0.0)
     view(space, "d", "gsm", 4.0)
     options: dict[str, Any] = {"suite": True, "views": ["gain-12", "gsm"], "limits": ["gender=1"]}
@@ -363,15 +349,7 @@ def test_the_gap_of_a_speaker_whom_a_head_misreads_is_not_of_chance() -> None:
 
 def test_a_saved_regressor_of_scikit_learn_is_evaluated_at_home_and_elsewhere(space: Workspace) -> None:
     options = {name: value for name, value in QUICK.items() if name not in ("epochs", "runs")}
-    fit(
-        "d",
-        space,
-        target="arousal,valence",
-        head="sklearn:Ridge",
-        output=space.results / "ridge.json",
-        runs=1,
-        **options,
-    )
+    fit("d", space, target="arousal,valence", head="sklearn:Ridge", output=space.results / "ridge.json", runs=1, **options)
     view(space, "d", "gsm", 4.0)
     record = evaluated(space, "ridge", suite=True, views=["gsm"], conformal=0.8)
     assert record["scores"] == summary(space, "ridge")["pooled"]

@@ -15,15 +15,7 @@ from ser.results.records.kinds import read_summary
 from ser.results.stored.runs import read_predictions
 from ser.train.experiments.fit import fit
 
-FAST: dict[str, Any] = {
-    "epochs": 2,
-    "lr": 1e-2,
-    "jobs": 1,
-    "runs": 2,
-    "save": True,
-    "protocol": "speaker",
-    "refit": "never",
-}
+FAST: dict[str, Any] = {"epochs": 2, "lr": 1e-2, "jobs": 1, "runs": 2, "save": True, "protocol": "speaker", "refit": "never"}
 
 
 @pytest.fixture

@@ -48,8 +48,7 @@ def saved(data: Tensors, name: str, weights: list[torch.Tensor] | None = None, *
     groups = [list(data.blocks)] if whole else [[b] for b in data.blocks]
     nothing = np.zeros(0, dtype=np.int64)
     drawn = [
-        Parameters(heads(Data(Resident(g), LABELS, 4, nothing, nothing), part, [k + 1])).row(0)
-        for k, g in enumerate(groups)
+        Parameters(heads(Data(Resident(g), LABELS, 4, nothing, nothing), part, [k + 1])).row(0) for k, g in enumerate(groups)
     ]
     about = HeadFacts(
         schema="ser.head/1",
@@ -200,9 +199,7 @@ def test_pooled_cross_attention_has_no_maps() -> None:
 
 def test_layer_weights_are_the_softmax_of_what_was_learned() -> None:
     random = np.random.default_rng(0)
-    data = tensors(
-        pooled("layers", "audio", random.normal(size=(N, 3, 8))), pooled("t", "text", random.normal(size=(N, 8)))
-    )
+    data = tensors(pooled("layers", "audio", random.normal(size=(N, 3, 8))), pooled("t", "text", random.normal(size=(N, 8))))
     look = opened(data, "cross_attention", hidden=16)
     enter: Any = next(m for m in look.module.modules() if getattr(m, "store", "") == "layers")
     with torch.no_grad():
@@ -223,9 +220,7 @@ def test_contributions_add_up_and_find_the_modality_that_says_something(name: st
     random = np.random.default_rng(0)
     tells = np.eye(4)[LABELS] * 3 + random.normal(size=(N, 4)) * 0.1
     says_nothing = random.normal(size=(N, 4))
-    data = tensors(
-        pooled("a", "audio", tells), pooled("t", "text", says_nothing), pooled("v", "visual", says_nothing * 0)
-    )
+    data = tensors(pooled("a", "audio", tells), pooled("t", "text", says_nothing), pooled("v", "visual", says_nothing * 0))
     config = make_config(name, epochs=40, batch_size=8, patience=0, lr=5e-3, head_options={"hidden": 16})
     part, rows = replace(config, head=part_of(name)), np.arange(N)
     groups = [list(data.blocks)] if part_of(name) == name else [[b] for b in data.blocks]

@@ -69,9 +69,7 @@ def test_a_calibrated_folder_applies_the_temperature_of_each_head(trained: Path,
     assert "calibrated" in done.notes[0]
 
 
-def test_of_a_class_and_dimensions_the_temperature_is_that_of_the_classes(
-    trained: Path, clip: Path, tmp_path: Path
-) -> None:
+def test_of_a_class_and_dimensions_the_temperature_is_that_of_the_classes(trained: Path, clip: Path, tmp_path: Path) -> None:
     space = Workspace(shutil.copytree(trained, tmp_path / "space"))
     table = load_table("mine", space)
     rows: list[Any] = table.frame.to_dict("records")
@@ -119,9 +117,7 @@ def test_heads_of_a_transfer_are_calibrated_on_the_validation_rows_of_their_sour
         (expected,) = fit_temperatures(own, result.classes).values()
         assert head.temperature == pytest.approx(expected)
     values = [head.temperature or 0 for head in config.heads]
-    assert (
-        f"({min(values):.2f} to {max(values):.2f}), fitted on the validation predictions of its run on" in done.notes[0]
-    )
+    assert f"({min(values):.2f} to {max(values):.2f}), fitted on the validation predictions of its run on" in done.notes[0]
     card = (done.path / "README.md").read_text()
     assert "trained on the training part of a, reading" in card
     assert "of its fold" not in card
@@ -148,9 +144,7 @@ def test_another_reader_computes_the_head_from_config_and_tensors_alone(exported
     x = (features - tensors[f"mean:{source['name']}"]) / tensors[f"std:{source['name']}"]
     x = np.clip(x, -config["normalisation"]["limit"], config["normalisation"]["limit"])
     weights = {
-        place["name"]: tensors["weights.0"][place["offset"] :][: int(np.prod(place["shape"]))].reshape(place["shape"])[
-            0
-        ]
+        place["name"]: tensors["weights.0"][place["offset"] :][: int(np.prod(place["shape"]))].reshape(place["shape"])[0]
         for place in config["weights"]
     }
     hidden = np.maximum(x @ weights["classifier.hidden.0.weight"] + weights["classifier.hidden.0.bias"][0], 0)
@@ -225,9 +219,7 @@ def test_a_changed_or_lacking_head_is_refused(exported: Path) -> None:
         (("architecture", "options", "hidden"), "9", "options of the head"),
     ],
 )
-def test_a_configuration_that_was_edited_is_refused(
-    exported: Path, place: tuple[Any, ...], value: Any, words: str
-) -> None:
+def test_a_configuration_that_was_edited_is_refused(exported: Path, place: tuple[Any, ...], value: Any, words: str) -> None:
     """The names belong to the weights, which the heads' own files say."""
     path = exported / "config.json"
     content = json.loads(path.read_text())
@@ -300,9 +292,7 @@ def _mixed(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["folder", "onnx"])
-def test_heads_that_differ_are_no_model(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_heads_that_differ_are_no_model(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     if kind == "onnx":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")

@@ -87,9 +87,7 @@ class _Answers(BaseHTTPRequestHandler):
             return self.as_json({"url": f"{self.server.address}/{repo}"})
         repo = "/".join(self.path.split("/")[3:5])
         if "/preupload/" in self.path:
-            files = [
-                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
-            ]
+            files = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]]
             return self.as_json({"files": files})
         if "/commit/" in self.path:
             for line in map(json.loads, body.splitlines()):
@@ -143,12 +141,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_what_is_pushed_is_pulled_and_answers_the_same(
-    trained: Path,
-    clip: Path,
-    hub: Hub,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    trained: Path, clip: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["--endpoint", hub.address]
@@ -194,9 +187,7 @@ def test_the_configuration_is_checked_before_anything_else_is_fetched(hub: Hub, 
     assert not (tmp_path / "bert").exists()
 
 
-def test_errors_of_the_hub_are_one_line_each(
-    trained: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_of_the_hub_are_one_line_each(trained: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space, target = Workspace(trained), tmp_path / "x"
     with pytest.raises(ConfigError, match=r"there is no repository me/none.*HF_TOKEN"):
         pull("me/none", target, endpoint=hub.address)

@@ -39,11 +39,7 @@ CANDIDATES = (
     [Input("frames", "audio", 64, framewise=True)],
     [Input("words", "text", 1, framewise=True, vocabulary=17)],
     [Input("frames", "audio", 12, framewise=True), Input("words", "text", 1, framewise=True, vocabulary=17)],
-    [
-        Input("a", "audio", 12, framewise=True),
-        Input("t", "text", 10, framewise=True),
-        Input("v", "visual", 9, framewise=True),
-    ],
+    [Input("a", "audio", 12, framewise=True), Input("t", "text", 10, framewise=True), Input("v", "visual", 9, framewise=True)],
 )
 
 
@@ -111,9 +107,7 @@ def test_every_head_answers_in_onnx_as_in_torch(name: str, tmp_path: Path) -> No
         assert _differs(name, columns, [None], tmp_path / "model.onnx") < 1e-4, columns
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"), [("mlp", CANDIDATES[0]), ("late", CANDIDATES[4]), ("bilstm", CANDIDATES[3])]
-)
+@pytest.mark.parametrize(("name", "columns"), [("mlp", CANDIDATES[0]), ("late", CANDIDATES[4]), ("bilstm", CANDIDATES[3])])
 def test_several_heads_answer_with_their_mean(name: str, columns: list[Input], tmp_path: Path) -> None:
     assert _differs(name, columns, [None, 0.5], tmp_path / "model.onnx") < 1e-4
 
@@ -150,9 +144,7 @@ def test_encoders_are_traced_from_the_waveform(name: str, options: dict[str, Any
     plugin = find(name)
     folder = plugin.example(tmp_path / plugin.CHECKPOINTS[name].hub.split("/")[-1])
     if name == "ast":
-        options = {
-            key: value for key, value in options.items() if key != "pooling"
-        }  # it has two tokens, not frames, to pool
+        options = {key: value for key, value in options.items() if key != "pooling"}  # it has two tokens, not frames, to pool
     encoder = load(str(folder), "audio", EncoderOptions(**options))
     layers = len(encoder.layers) if encoder.stacked else 1  # type: ignore[attr-defined]
     source = Input("store", "audio", encoder.dim, framewise=encoder.level == "frame", layers=layers)
@@ -226,10 +218,7 @@ def test_recordings_that_onnx_cannot_take_are_left_out_of_the_check(
     monkeypatch.setattr(exporting.Predictor, "judge", short)
     heads = sorted((trained / "results" / "mfcc").glob("*.safetensors"))
     done = exporting.export_onnx(heads, tmp_path / "m.onnx", clips=[clip, clip])
-    assert (
-        done.heard
-        == "1 recording (1 left out, the first because the recording is longer than this model in ONNX can hear)"
-    )
+    assert done.heard == "1 recording (1 left out, the first because the recording is longer than this model in ONNX can hear)"
     assert done.difference < 1e-4
     assert len(heads) > 1
     assert exporting.Predictor([tmp_path / "m.onnx"]).averaged == len(heads)  # not the one graph
@@ -253,9 +242,7 @@ def test_a_calibrated_folder_becomes_a_calibrated_graph(trained: Path, clip: Pat
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def test_what_is_no_graph_is_said_in_one_line(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_graph_is_said_in_one_line(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "onnx", "sklearn", "--output", str(tmp_path / "m.onnx"), "--workspace", str(trained)]) == 2
     assert "a classifier of scikit-learn, is not exported to ONNX" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

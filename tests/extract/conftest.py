@@ -38,9 +38,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def tiny(
-    models: ModuleType, example: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
+def tiny(models: ModuleType, example: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`tiny("wavlm")` is the folder of that model of `models.py`, else the example of that plugin; do not write to it."""
     built: dict[str, Path] = {}
     builders = models.SPEECH | models.TEXT | models.EMOTION2VEC

@@ -24,9 +24,7 @@ def wav2vec2(folder: Path, *, normalise: bool = True, dtype: str = "float32", **
     from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
     heads = {"num_codevectors_per_group": 8, "codevector_dim": 16, "proj_codevector_dim": 16}
-    return _speech(
-        folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SIZES, **CONV, **heads, **settings), normalise, dtype
-    )
+    return _speech(folder, Wav2Vec2ForPreTraining, Wav2Vec2Config(**SIZES, **CONV, **heads, **settings), normalise, dtype)
 
 
 def wav2vec2_large(folder: Path) -> Path:
@@ -100,13 +98,7 @@ def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24
 
     ids = _whisper_tokenizer(folder, english)
     end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
-    dims = {
-        "d_model": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 2,
-        "encoder_ffn_dim": 48,
-        "decoder_ffn_dim": 48,
-    } | size
+    dims = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48} | size
     special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end, "decoder_start_token_id": start}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     config = WhisperConfig(
@@ -121,9 +113,7 @@ def whisper_speaking(folder: Path, *, english: bool = False, positions: int = 24
     save_model(folder, WhisperForConditionalGeneration, config)
     weights = folder / "model.safetensors"
     tensors = load_file(weights)
-    tensors["model.decoder.embed_tokens.weight"][ids["<|0.00|>"] :] *= (
-        0.1  # there are so many that others would have no chance
-    )
+    tensors["model.decoder.embed_tokens.weight"][ids["<|0.00|>"] :] *= 0.1  # there are so many that others would have no chance
     save_file(tensors, weights, metadata={"format": "pt"})
     WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     said = re.compile(r"Ġ?[a-z]+|<\|(\d+\.\d\d|endoftext)\|>")
@@ -178,23 +168,7 @@ def xlm_roberta(folder: Path) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
-    pieces = [
-        "<s>",
-        "<pad>",
-        "</s>",
-        "<unk>",
-        "▁",
-        "▁i",
-        "▁am",
-        "▁so",
-        "▁happy",
-        "▁sad",
-        "▁to",
-        "day",
-        ".",
-        "!",
-        "<mask>",
-    ]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁i", "▁am", "▁so", "▁happy", "▁sad", "▁to", "day", ".", "!", "<mask>"]
     ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
     settings = XLMRobertaConfig(**SIZES, **ids, vocab_size=len(pieces), max_position_embeddings=26)
     save_model(folder, XLMRobertaForMaskedLM, settings)
@@ -263,20 +237,13 @@ def emotion2vec(folder: Path, model: dict[str, Any] | None = None, audio: dict[s
     (folder / "config.yaml").write_text(OmegaConf.to_yaml({"model": "Emotion2vec", "model_conf": settings}))
     torch.save({"model": {key: value for key, value in state.items() if ".decoder." not in key}}, folder / "model.pt")
     files = {"file_path_metas": {"init_param": "model.pt", "config": "config.yaml"}}
-    (folder / "configuration.json").write_text(
-        json.dumps({"framework": "pytorch", "model": {"type": "funasr"}, **files})
-    )
+    (folder / "configuration.json").write_text(json.dumps({"framework": "pytorch", "model": {"type": "funasr"}, **files}))
     return folder
 
 
 def emotion2vec_layers(folder: Path) -> Path:
     """As emotion2vec, with a bias of attention for each layer, fewer biased heads, an even kernel, and a first norm."""
-    layers = {
-        "learned_alibi_scale_per_layer": True,
-        "num_alibi_heads": 1,
-        "conv_pos_width": 90,
-        "conv_pos_pre_ln": True,
-    }
+    layers = {"learned_alibi_scale_per_layer": True, "num_alibi_heads": 1, "conv_pos_width": 90, "conv_pos_pre_ln": True}
     return emotion2vec(folder, audio=layers)
 
 

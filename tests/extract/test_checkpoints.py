@@ -51,12 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_without_network_one_line_names_what_is_missing(
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    modality: str,
-    command: str,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, modality: str, command: str
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
@@ -125,16 +120,11 @@ def test_a_folder_of_weights_that_lacks_a_file_is_named(tiny: Tiny, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("model", "file"), [("wav2vec2", "model.safetensors"), ("emotion2vec", "model.pt")])
-def test_a_git_lfs_pointer_in_the_place_of_weights_is_called_so(
-    tiny: Tiny, tmp_path: Path, model: str, file: str
-) -> None:
+def test_a_git_lfs_pointer_in_the_place_of_weights_is_called_so(tiny: Tiny, tmp_path: Path, model: str, file: str) -> None:
     folder = tmp_path / f"{model}-of-mine"
     shutil.copytree(tiny(model), folder)
     (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
-    for name, options in (
-        (str(folder), EncoderOptions()),
-        (f"someone/{folder.name}", EncoderOptions(weights=tmp_path)),
-    ):
+    for name, options in ((str(folder), EncoderOptions()), (f"someone/{folder.name}", EncoderOptions(weights=tmp_path))):
         with pytest.raises(EncoderError, match=rf"{file} is a Git LFS pointer, not the file.*git lfs pull"):
             base.load(name, "audio", options)
 
@@ -169,9 +159,7 @@ def test_weights_in_several_files(tiny: Tiny, tmp_path: Path, model: str) -> Non
     (folder / "model-00003-of-00003.safetensors").write_text("of an older download, which the index does not name")
     assert [path.name for path in checkpoints.tensor_files(folder)] == files
     (folder / files[1]).unlink()
-    with pytest.raises(
-        EncoderError, match=r"sharded lacks 1 of the 2 files of its weights; expected model-00002-of-00002"
-    ):
+    with pytest.raises(EncoderError, match=r"sharded lacks 1 of the 2 files of its weights; expected model-00002-of-00002"):
         base.load(str(folder), modality, EncoderOptions())
     for text in ("{", "[]", '{"weight_map": 3}'):
         index.write_text(text)
@@ -261,15 +249,7 @@ def test_emotion2vec_in_the_mirrors_cache(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_what_is_downloaded() -> None:
-    common = [
-        "README.md",
-        ".gitattributes",
-        "config.json",
-        "tokenizer.json",
-        "vocab.txt",
-        "onnx/model.onnx",
-        "tf_model.h5",
-    ]
+    common = ["README.md", ".gitattributes", "config.json", "tokenizer.json", "vocab.txt", "onnx/model.onnx", "tf_model.h5"]
     settings = ["config.json", "tokenizer.json", "vocab.txt"]
     both = [*common, "model.safetensors", "pytorch_model.bin"]
     assert hubs.wanted(both) == sorted([*settings, "model.safetensors"])
@@ -290,9 +270,7 @@ def test_hashes_of_several_files_depend_on_each(tmp_path: Path) -> None:
     assert checkpoints.sha256([first]) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
 
 
-def test_without_its_package_modelscope_is_named_with_the_extra(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_its_package_modelscope_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "modelscope.hub.api", None)
     with pytest.raises(EncoderError, match=r"pip install 'ser\[modelscope\]'"):
         base.load("emotion2vec", "audio", EncoderOptions(weights=tmp_path))

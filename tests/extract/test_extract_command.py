@@ -56,9 +56,7 @@ def store(tmp_path: Path) -> Path:
 EXTRACT = ("extract", "--dataset", "mine", "--audio", "logmel", "--jobs", "1")
 
 
-def test_extract_says_what_it_did(
-    ser: Ser, table: None, store: Path, capsys: pytest.CaptureFixture[str], corpus: Path
-) -> None:
+def test_extract_says_what_it_did(ser: Ser, table: None, store: Path, capsys: pytest.CaptureFixture[str], corpus: Path) -> None:
     assert ser(*EXTRACT) == 0
     assert f"mine logmel: {COUNT} done, 0 skipped, 0 failed -> {store} (" in capsys.readouterr().out
     with FeatureStore(store) as made:
@@ -104,11 +102,7 @@ def test_root_may_move(ser: Ser, table: None, corpus: Path, capsys: pytest.Captu
         (["--audio", "logmel", "--shard", "0/2", "--overwrite"], 2, "--overwrite and --shard"),
         (["--dataset", "mine,other", "--root", "."], 2, "--root is one corpus's folder"),
         (["--text", "wordpiece"], 1, "mine has no text"),
-        (
-            ["--audio", "logmel,mfcc", "--revision", "abc"],
-            2,
-            "--revision is a commit of one model; expected NAME@REVISION",
-        ),
+        (["--audio", "logmel,mfcc", "--revision", "abc"], 2, "--revision is a commit of one model; expected NAME@REVISION"),
     ],
 )
 def test_wrong_usage(

@@ -121,9 +121,7 @@ def test_a_corpus_of_lfs_pointers_gives_one_message(run: Run, root: Path, space:
     assert not space.store("toy", "moments").exists()
 
 
-def test_a_deleted_source_is_a_failure_and_its_features_stay(
-    run: Run, toy: ModuleType, root: Path, space: Workspace
-) -> None:
+def test_a_deleted_source_is_a_failure_and_its_features_stay(run: Run, toy: ModuleType, root: Path, space: Workspace) -> None:
     table = toy.table_of(root)
     run(table=table)
     content = (root / "u004.wav").read_bytes()
@@ -148,9 +146,7 @@ def test_a_changed_source_is_extracted_again(run: Run, root: Path, space: Worksp
         assert store.ids == sorted(store.ids)
 
 
-def test_utterances_gone_from_the_table_leave_the_store(
-    run: Run, toy: ModuleType, root: Path, space: Workspace
-) -> None:
+def test_utterances_gone_from_the_table_leave_the_store(run: Run, toy: ModuleType, root: Path, space: Workspace) -> None:
     run()
     table = toy.table_of(root)
     smaller = make_table(table.frame.iloc[5:].to_dict("records"), "toy", table.facts)
@@ -282,9 +278,7 @@ def test_shards_share_the_work_and_a_later_call_merges(run: Run, toy: ModuleType
             np.testing.assert_array_equal(store[name], expected(root, name))
 
 
-def test_damage_while_extracting_is_made_good_before_the_merge(
-    run: Run, toy: ModuleType, root: Path, space: Workspace
-) -> None:
+def test_damage_while_extracting_is_made_good_before_the_merge(run: Run, toy: ModuleType, root: Path, space: Workspace) -> None:
     path = space.store("toy", "moments")
     run(shard=(0, 2))
     spoilt = store_files(path)[0]
@@ -301,9 +295,7 @@ def test_damage_while_extracting_is_made_good_before_the_merge(
         np.testing.assert_array_equal(store["u003"], expected(root, "u003"))
 
 
-def test_text_is_encoded_with_what_the_training_part_knows(
-    toy: ModuleType, root: Path, space: Workspace, run: Run
-) -> None:
+def test_text_is_encoded_with_what_the_training_part_knows(toy: ModuleType, root: Path, space: Workspace, run: Run) -> None:
     rows = [
         {"utterance_id": f"t{n}", "text": text, "label": "x", "emotion": "neutral", "split": split}
         for n, (text, split) in enumerate([("abba", "train"), ("cab", "test"), ("", "train"), ("a", "validation")])
@@ -386,9 +378,7 @@ def test_batches_are_of_like_lengths_within_the_budget(run: Run, toy: ModuleType
             np.testing.assert_array_equal(store[name], expected(root, name))
 
 
-def test_one_pass_serves_all_encoders(
-    run: Run, toy: ModuleType, root: Path, space: Workspace, decoded: list[str]
-) -> None:
+def test_one_pass_serves_all_encoders(run: Run, toy: ModuleType, root: Path, space: Workspace, decoded: list[str]) -> None:
     table = toy.table_of(root, text=lambda name: name)
     run(toy.Moments(), table)
     (root / "u003.wav").write_bytes(b"\x80no audio")
@@ -421,9 +411,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_what_others_did_is_said_where_one_encoder_can_use_nothing(
-    toy: ModuleType, root: Path, space: Workspace
-) -> None:
+def test_what_others_did_is_said_where_one_encoder_can_use_nothing(toy: ModuleType, root: Path, space: Workspace) -> None:
     wants = toy.Moments("wants-more")
     wants.minimum = 10**6
     said: list[str] = []
@@ -515,11 +503,7 @@ def test_verify_says_how_far_the_store_is_from_single_utterances(
         assert run(again, check=3).verified[0] == 3
         with FeatureStore(space.store("toy", "moments")) as store:
             held = store.attrs["provenance"]
-        assert held["verified"] == {
-            "utterances": 3,
-            "largest_difference": pytest.approx(1e-3, rel=0.01),
-            "against": "alone",
-        }
+        assert held["verified"] == {"utterances": 3, "largest_difference": pytest.approx(1e-3, rel=0.01), "against": "alone"}
 
 
 def test_frames_may_be_stored_as_float16(toy: ModuleType, root: Path, space: Workspace) -> None:

@@ -80,9 +80,7 @@ def test_a_job_array_makes_the_store_of_one_process(
 ) -> None:
     monkeypatch.setattr(slurm, "_states", SlurmQueue())
     monkeypatch.setattr(slurm, "LINE_SECONDS", 0.0)
-    assert (
-        extract(*SLURM, "--at-once", "2", "--partition", "long", "--time", "1:30:00", "--sbatch", "account=speech") == 0
-    )
+    assert extract(*SLURM, "--at-once", "2", "--partition", "long", "--time", "1:30:00", "--sbatch", "account=speech") == 0
     said = capsys.readouterr()
     assert f"0 done, {COUNT} skipped, 0 failed" in said.out
     lines = re.findall(rf"3 parts: (\d) running, 0 waiting, (\d) ended.*; (\d) of at most {COUNT} utt", said.err)
@@ -144,9 +142,7 @@ def test_the_printed_script_has_the_commands_of_the_parts_and_of_the_merge(
     for line in ("#SBATCH --array=0-2%2", "#SBATCH --gpus=1", "#SBATCH --requeue", "#SBATCH --cpus-per-task=1"):
         assert f"{line}\n" in array
     assert "--dependency=afterok:${array%%;*}" in merge
-    commands = [
-        line.partition(" -m ser ")[2].partition(" || ")[0] for line in script.splitlines() if " -m ser " in line
-    ]
+    commands = [line.partition(" -m ser ")[2].partition(" || ")[0] for line in script.splitlines() if " -m ser " in line]
     assert len(commands) == 2
     for number in range(3):
         assert main([*shlex.split(commands[0].replace("$SLURM_ARRAY_TASK_ID", str(number))), "--quiet"]) == 0
@@ -192,10 +188,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
         (["--backend", "slurm", "--address", "a:1"], "--address is for --backend dask or ray"),
         (["--backend", "slurm", "--shard", "0/2"], "--backend slurm makes the parts itself; found --shard"),
         (["--backend", "ray", "--overwrite"], "each part would remove what the others have written"),
-        (
-            ["--backend", "slurm", "--device", "cuda:all"],
-            "--device cuda:all starts a process for each GPU of this machine",
-        ),
+        (["--backend", "slurm", "--device", "cuda:all"], "--device cuda:all starts a process for each GPU of this machine"),
         (["--device", "cuda:all"], "torch finds no GPU"),
         (["--print"], "--print is for --backend slurm"),
         (["--backend", "slurm", "--time", "soon", "--print"], "--time soon; expected minutes, or"),

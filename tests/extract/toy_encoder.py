@@ -89,9 +89,7 @@ def main() -> None:
     parser.add_argument("--shard", type=int, nargs=2, default=[0, 1])
     a = parser.parse_args()
     encoder = Moments(sleep=a.sleep, processes=a.jobs > 1)
-    report = extract(table_of(a.root), encoder, Workspace(a.workspace), jobs=a.jobs, shard=tuple(a.shard), quiet=True)[
-        0
-    ]
+    report = extract(table_of(a.root), encoder, Workspace(a.workspace), jobs=a.jobs, shard=tuple(a.shard), quiet=True)[0]
     print(report.line())
 
 

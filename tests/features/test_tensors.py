@@ -41,9 +41,7 @@ def test_labels_that_are_numbers_are_classes_by_native_or_by_a_file(tmp_path: Pa
     space, file, scheme = Workspace(tmp_path / "w"), tmp_path / "t.csv", tmp_path / "s.yaml"
     file.write_text("text,label\na,0\nb,1\nc,0\n")
     keep(build("mine", file, quiet=True), space)
-    with pytest.raises(
-        ConfigError, match=r"mine: scheme 4 leaves 0 classes .* labels \(0, 1\) .* with \{anger: \['0'\]"
-    ):
+    with pytest.raises(ConfigError, match=r"mine: scheme 4 leaves 0 classes .* labels \(0, 1\) .* with \{anger: \['0'\]"):
         load_labels("mine", space)
     assert load_labels("mine", space, scheme="native").classes == ("0", "1")
     scheme.write_text("{anger: ['0'], sadness: [1]}")
@@ -84,15 +82,11 @@ def test_several_stores_of_a_modality_must_be_chosen(maker: Any) -> None:
 
 def test_a_store_goes_by_the_id_of_its_model_on_a_hub(maker: Any) -> None:
     maker.table("toy")
-    with pytest.raises(
-        ConfigError, match=r"toy has no features in .*; expected the store egemaps. Extract some: ser extract"
-    ):
+    with pytest.raises(ConfigError, match=r"toy has no features in .*; expected the store egemaps. Extract some: ser extract"):
         load_tensors("toy", maker.space, stores="egemaps")
     maker.store("toy", "model-one.layers-all", identity={"model": "someone/Model.One"})
     maker.store("toy", "other", identity={"model": "someone/other"})
-    assert [b.name for b in load_tensors("toy", maker.space, stores="someone/Model.One").blocks] == [
-        "model-one.layers-all"
-    ]
+    assert [b.name for b in load_tensors("toy", maker.space, stores="someone/Model.One").blocks] == ["model-one.layers-all"]
     with pytest.raises(ConfigError, match="unknown store of toy: 'someone/nothing'"):
         load_tensors("toy", maker.space, stores="someone/nothing")
     maker.store("toy", "model-one", identity={"model": "someone/Model.One"})

@@ -108,9 +108,7 @@ def test_ages_intensities_languages_and_splits(tmp_path: Path) -> None:
     assert [esd[i]["language"] for i in ("0001_001750", "0011_000001")] == ["zh", "en"]
     assert [esd[i]["split"] for i in ("0011_000001", "0011_000351", "0011_000401")] == ["", "validation", "train"]
     assert rows("nemo", corpus("nemo").example(tmp_path / "n"))["EB0_neutral_13"]["age"] == 27
-    assert (
-        rows("banglaser", corpus("banglaser").example(tmp_path / "b"))["03-01-03-02-03-02-34"]["intensity"] == "strong"
-    )
+    assert rows("banglaser", corpus("banglaser").example(tmp_path / "b"))["03-01-03-02-03-02-34"]["intensity"] == "strong"
 
 
 def test_files_of_other_names_are_counted_and_second_copies_used_once(tmp_path: Path) -> None:

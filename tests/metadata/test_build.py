@@ -140,9 +140,7 @@ def test_which_plugin(tmp_path: Path) -> None:
         plugin_for("emodb2", tmp_path)
     with pytest.raises(CorpusError, match=r"there is no .*nofile\.csv; expected a corpus folder after --root"):
         plugin_for("mine", tmp_path / "nofile.csv")
-    with pytest.raises(
-        ConfigError, match=r"t\.docx: unknown kind of table '\.docx'; expected .*\.csv, \.tsv.*--format"
-    ):
+    with pytest.raises(ConfigError, match=r"t\.docx: unknown kind of table '\.docx'; expected .*\.csv, \.tsv.*--format"):
         plugin_for("mine", write_text(tmp_path / "t.docx", ""))
 
 
@@ -190,8 +188,7 @@ def test_a_path_in_another_encoding_of_accents_is_found(tmp_path: Path) -> None:
     write_tone(tmp_path / f"f{decomposed}r" / f"{decomposed}.wav")
     write_tone(tmp_path / "f" / f"{composed}.wav")
     file = write_text(
-        tmp_path / "t.csv",
-        f"path,emotion,id\nf{composed}r/{composed}.wav,joy,{decomposed}\nf/{decomposed}.wav,sad,b\n",
+        tmp_path / "t.csv", f"path,emotion,id\nf{composed}r/{composed}.wav,joy,{decomposed}\nf/{decomposed}.wav,sad,b\n"
     )
     built = build("mine", file, quiet=True)
     assert not built.unusable
@@ -205,10 +202,7 @@ def test_files_that_may_not_be_read_and_pipes_are_listed(tmp_path: Path, monkeyp
     os.mkfifo(tmp_path / "joy" / "c.wav")
     monkeypatch.setattr(files, "open_regular", partial(_guarded, secret, files.open_regular))
     built = build("mine", tmp_path, "folder", quiet=True)
-    assert built.unusable.reasons == {
-        "without permission to read it": ["joy/b.wav"],
-        "not a regular file": ["joy/c.wav"],
-    }
+    assert built.unusable.reasons == {"without permission to read it": ["joy/b.wav"], "not a regular file": ["joy/c.wav"]}
     assert "chmod -R u+rX" in built.unusable.line(tmp_path)
 
 

@@ -134,9 +134,7 @@ def test_wrong_json_lines(tmp_path: Path, content: str, message: str) -> None:
 
 
 def test_a_list_of_json_objects(tmp_path: Path) -> None:
-    file = write_text(
-        tmp_path / "t.json", '[{"path": "a.wav", "emotion": "joy"},\n {"path": "b.wav", "emotion": "fear"}]'
-    )
+    file = write_text(tmp_path / "t.json", '[{"path": "a.wav", "emotion": "joy"},\n {"path": "b.wav", "emotion": "fear"}]')
     assert plugin_for("mine", file) == "jsonl"
     assert parse_corpus("jsonl", file).frame["label"].tolist() == ["joy", "fear"]
 
@@ -174,26 +172,7 @@ def test_two_columns_with_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "word",
-    [
-        "nan",
-        "NaN",
-        "NA",
-        "N/A",
-        "n.a.",
-        "null",
-        "NULL",
-        "-",
-        "--",
-        "?",
-        "??",
-        ".",
-        "None",
-        "none",
-        "Unknown",
-        "xxx",
-        "",
-    ],
+    "word", ["nan", "NaN", "NA", "N/A", "n.a.", "null", "NULL", "-", "--", "?", "??", ".", "None", "none", "Unknown", "xxx", ""]
 )
 def test_words_for_no_label(tmp_path: Path, word: str) -> None:
     built = build("mine", write_text(tmp_path / "t.csv", f"text,emotion\nx,{word}\ny,joy\n"), quiet=True)
@@ -272,9 +251,7 @@ def test_lists_in_cells_are_lists_of_labels_and_of_votes(tmp_path: Path) -> None
     """As JSON lines have them, and as texts of JSON, Python and NumPy."""
     cells: list[Any] = [["anger", "b"], '["a", "b"]', "['a' 'b']", ["b"], [], None, "['sad', 'unknown']"]
     votes: list[Any] = [["joy", "joy", "sad", "fear"], '["joy"]', [], None, {"joy": 2, "sad": 2}, ["NA", "sad"], None]
-    rows = [
-        {"id": f"u{k}", "text": "x", "labels": c, "votes": v} for k, (c, v) in enumerate(zip(cells, votes, strict=True))
-    ]
+    rows = [{"id": f"u{k}", "text": "x", "labels": c, "votes": v} for k, (c, v) in enumerate(zip(cells, votes, strict=True))]
     frame = parse_corpus("jsonl", write_text(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))).frame
     assert frame["label"].tolist() == ["anger;b", "a;b", "a;b", "b", "", "", "sad"]
     assert frame["emotion"].tolist() == ["", "", "", "other", "", "", "sadness"]
@@ -331,9 +308,7 @@ def test_times_in_milliseconds(tmp_path: Path) -> None:
     assert frame[["start", "end", "duration"]].iloc[0].tolist() == [0.1, 0.6, 0.5]
     assert frame["utterance_id"].tolist() == ["a@100", "a@600"]
     write_text(file, "path,emotion,start,end\na.wav,joy,100,600\na.wav,fear,600,900\n")
-    with pytest.raises(
-        CorpusError, match=r"look like milliseconds: 2 of 2 segments .* call the columns start_ms and end_ms"
-    ):
+    with pytest.raises(CorpusError, match=r"look like milliseconds: 2 of 2 segments .* call the columns start_ms and end_ms"):
         build("mine", file, quiet=True)
 
 
@@ -352,9 +327,7 @@ def test_units_in_names_of_columns_of_times(tmp_path: Path, header: str, expecte
 
 
 def test_times_of_the_clock(tmp_path: Path) -> None:
-    file = write_text(
-        tmp_path / "t.csv", "path;emotion;start;end\na.wav;joy;00:00:01,5;0:02\na.wav;fear;3.25;1:02:03.5\n"
-    )
+    file = write_text(tmp_path / "t.csv", "path;emotion;start;end\na.wav;joy;00:00:01,5;0:02\na.wav;fear;3.25;1:02:03.5\n")
     assert parse_corpus("csv", file).frame[["start", "end"]].to_numpy().tolist() == [[1.5, 2.0], [3.25, 3723.5]]
     write_text(file, "path,emotion,start\na.wav,joy,0:75\n")
     with pytest.raises(CorpusError, match=r"row 1: start '0:75'; expected seconds, such as 12.5 or 0:12.5"):
@@ -369,16 +342,12 @@ def test_times_that_lie_outside_of_their_files(tmp_path: Path) -> None:
     write_text(file, "path,emotion,start,end\na.wav,joy,0,16000\na.wav,fear,0.1,0.6\n")
     notes = build("mine", file, quiet=True).notes
     assert notes == ["segments that lie outside of their files: 1 (a@0: end 16000 of a file of 1.000 s)"]
-    write_text(
-        file, "path,emotion,start,end\na.wav,joy,0,500\na.wav,fear,500,1000\na.wav,joy,10,90000\n"
-    )  # one is wrong
+    write_text(file, "path,emotion,start,end\na.wav,joy,0,500\na.wav,fear,500,1000\na.wav,joy,10,90000\n")  # one is wrong
     with pytest.raises(CorpusError, match=r"look like milliseconds: 3 of 3 segments"):
         build("mine", file, quiet=True)
     for times in ("0,8000\na.wav,fear,8000,16000", "0,1.2\na.wav,fear,0.5,1.2"):  # samples; rounded up
         write_text(file, f"path,emotion,start,end\na.wav,joy,{times}\n")
-        with pytest.raises(
-            CorpusError, match=r"^2 of 2 segments lie outside .* expected start and end in seconds.* found a@"
-        ):
+        with pytest.raises(CorpusError, match=r"^2 of 2 segments lie outside .* expected start and end in seconds.* found a@"):
             build("mine", file, quiet=True)
 
 

@@ -59,9 +59,7 @@ def test_ravdess_emobox_folds_are_24_actors_in_six() -> None:
 def test_an_emotion_that_the_corpus_has_not_is_an_error(tmp_path: Path) -> None:
     root = corpus("ravdess").example(tmp_path)
     write_tone(root / "Actor_01" / "03-01-09-01-01-01-01.wav")
-    with pytest.raises(
-        CorpusError, match=r"03-01-09-01-01-01-01.wav: unknown label '09'; expected one of neutral, calm"
-    ):
+    with pytest.raises(CorpusError, match=r"03-01-09-01-01-01-01.wav: unknown label '09'; expected one of neutral, calm"):
         parse_corpus("ravdess", root)
 
 
@@ -71,11 +69,7 @@ def test_an_emotion_that_the_corpus_has_not_is_an_error(tmp_path: Path) -> None:
 def test_emodb_reads_the_code_the_sentence_and_the_recognition_rate(tmp_path: Path) -> None:
     found = rows("emodb", corpus("emodb").example(tmp_path))
     happy = found["03a01Fa"]
-    assert (happy["emotion"], happy["label"], happy["text"]) == (
-        "happiness",
-        "F",
-        "Der Lappen liegt auf dem Eisschrank.",
-    )
+    assert (happy["emotion"], happy["label"], happy["text"]) == ("happiness", "F", "Der Lappen liegt auf dem Eisschrank.")
     assert (happy["speaker"], happy["gender"], happy["age"], happy["language"]) == ("03", "male", 31, "de")
     assert json.loads(happy["votes"]) == {"happiness": 0.65}  # what the other 35 % heard is not published
     assert json.loads(found["08b09Wb"]["votes"]) == {"anger": 1.0}
@@ -112,10 +106,7 @@ def test_emodb_with_a_rate_that_is_none(tmp_path: Path) -> None:
 def test_cremad_counts_the_listeners_only(tmp_path: Path) -> None:
     found = rows("cremad", corpus("cremad").example(tmp_path))
     row = found["1001_IEO_ANG_HI"]
-    assert json.loads(row["votes"]) == {
-        "anger": 0.75,
-        "disgust": 0.25,
-    }  # not the faces' fear, nor the videos' happiness
+    assert json.loads(row["votes"]) == {"anger": 0.75, "disgust": 0.25}  # not the faces' fear, nor the videos' happiness
     assert (row["text"], row["intensity"], row["emotion"]) == ("It's eleven o'clock.", "high", "anger")
     assert (row["speaker"], row["gender"], row["age"]) == ("1001", "male", 51)
     assert found["1002_WSI_SAD_LO"]["gender"] == "female"
@@ -205,9 +196,7 @@ def test_iemocap_turns_are_in_the_order_of_time(tmp_path: Path) -> None:
 def test_iemocap_votes_are_the_evaluators_and_of_two_labels_each_a_half(tmp_path: Path) -> None:
     found = rows("iemocap", corpus("iemocap").example(tmp_path))
     votes = json.loads(found["Ses01F_impro01_M000"]["votes"])
-    assert votes == pytest.approx(
-        {"neutral": 1 / 3, "anger": 1 / 6, "frustration": 1 / 2}, abs=1e-6
-    )  # C-M1 is left out
+    assert votes == pytest.approx({"neutral": 1 / 3, "anger": 1 / 6, "frustration": 1 / 2}, abs=1e-6)  # C-M1 is left out
     votes = json.loads(found["Ses01F_impro01_F000"]["votes"])
     assert votes == pytest.approx({"neutral": 2 / 3, "excitement": 1 / 3}, abs=1e-6)
 
@@ -237,9 +226,7 @@ def test_iemocap_notes_what_it_cannot_use(tmp_path: Path) -> None:
 
 def test_iemocap_from_the_folder_above_and_with_an_unknown_label(tmp_path: Path) -> None:
     root = corpus("iemocap").example(tmp_path / "IEMOCAP_full_release")
-    assert rows("iemocap", tmp_path)["Ses01F_impro01_F000"]["path"].startswith(
-        "IEMOCAP_full_release/Session1/sentences"
-    )
+    assert rows("iemocap", tmp_path)["Ses01F_impro01_F000"]["path"].startswith("IEMOCAP_full_release/Session1/sentences")
     evaluation = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
     write_text(evaluation, evaluation.read_text().replace("\tneu\t", "\tnew\t"))
     with pytest.raises(CorpusError, match="Ses01F_impro01_F000: unknown label 'new'"):
@@ -274,9 +261,7 @@ def test_meld_has_a_path_only_where_the_clip_is(tmp_path: Path) -> None:
 def test_meld_durations_and_windows_quotes(tmp_path: Path) -> None:
     frame = build("meld", corpus("meld").example(tmp_path), quiet=True).table.frame.set_index("utterance_id")
     assert frame.loc["train_dia0_utt0", "text"] == "He’s “lost” it, totally."
-    assert frame.loc["train_dia0_utt0", "duration"] == pytest.approx(
-        5.672
-    )  # the subtitle's: an mp4 has no sound header
+    assert frame.loc["train_dia0_utt0", "duration"] == pytest.approx(5.672)  # the subtitle's: an mp4 has no sound header
     assert frame.loc["test_dia0_utt0", "duration"] == pytest.approx(0.75)  # the wav's, not the subtitle's empty one
     assert frame["duration"].notna().all()
 

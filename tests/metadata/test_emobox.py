@@ -65,9 +65,7 @@ def test_codes_merged_labels_and_what_is_no_emotion(tmp_path: Path) -> None:
     assert frame["duration"].tolist() == [1.0] * 7  # the header's, not the file's word
     assert built.table.root == tmp_path
     assert built.table.facts["source_corpus"] == "emovo"
-    assert [note.partition(". ")[0] for note in built.notes] == [
-        "labels that are not known emotion words (emotion: other): q"
-    ]
+    assert [note.partition(". ")[0] for note in built.notes] == ["labels that are not known emotion words (emotion: other): q"]
 
 
 def test_segments_of_one_recording(tmp_path: Path) -> None:

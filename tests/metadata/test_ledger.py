@@ -118,9 +118,7 @@ def test_the_recogniser_of_a_text_is_judged_too() -> None:
         return ledger.encoder_stamps(facts, {"wordpiece+asr-x": heard})
 
     (sentence,) = of("openai/whisper-small")
-    assert sentence.startswith(
-        "speech recogniser may have seen this corpus: wordpiece+asr-x, text by openai/whisper-small; "
-    )
+    assert sentence.startswith("speech recogniser may have seen this corpus: wordpiece+asr-x, text by openai/whisper-small; ")
     assert "Radford et al." in sentence
     assert of("tiny-speaking")[0].endswith("what it was trained on is not known here")
     assert of("facebook/wav2vec2-base") == []

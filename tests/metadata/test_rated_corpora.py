@@ -173,12 +173,7 @@ def test_mosei_names_all_emotions_that_are_there_and_rates_each(tmp_path: Path) 
     assert (happy["label"], happy["emotion"], happy["sentiment"], happy["start"]) == ("happy", "happiness", 1, 0.8)
     assert happy["happiness"] == pytest.approx(0.6667)
     assert (both["label"], both["emotion"]) == ("sad;anger", "sadness")
-    assert (both["sadness"], both["sentiment"], both["start"], both["end"]) == (
-        1,
-        -2,
-        0,
-        0.8,
-    )  # from before the file on
+    assert (both["sadness"], both["sentiment"], both["start"], both["end"]) == (1, -2, 0, 0.8)  # from before the file on
     assert (both["text"], happy["text"]) == ("Now ___ this is good.", "And I'd say so again.")
     assert (happy["split"], afraid["split"], afraid["session"], afraid["speaker"]) == ("train", "test", "45678", "")
     assert made.dimensions["sentiment"] == {"low": -3, "high": 3}
@@ -223,11 +218,7 @@ def test_emozionalmente_has_the_intended_emotion_and_the_listeners_votes(tmp_pat
     assert votes(found["1001"]) == {"happiness": 0.666667, "surprise": 0.333333}
     assert votes(found["1003"]) == {"disgust": 1.0}  # nobody recognised the anger
     assert (found["1003"]["emotion"], found["1003"]["speaker"], found["1003"]["gender"]) == ("anger", "ugo7", "male")
-    assert (found["1001"]["text"], found["1001"]["age"], found["1002"]["votes"]) == (
-        "Vorrei un bicchiere, grazie.",
-        31,
-        "",
-    )
+    assert (found["1001"]["text"], found["1001"]["age"], found["1002"]["votes"]) == ("Vorrei un bicchiere, grazie.", 31, "")
 
 
 def test_emozionalmente_names_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -339,9 +330,7 @@ def test_votes_that_a_corpus_does_not_have_are_refused(tmp_path: Path) -> None:
 
 
 def test_cremad_votes_agree_with_the_summary_of_the_release(real: Path) -> None:
-    summary = {
-        r["FileName"]: r for r in csv.DictReader((real / "cremad_metadata/processedResults/summaryTable.csv").open())
-    }
+    summary = {r["FileName"]: r for r in csv.DictReader((real / "cremad_metadata/processedResults/summaryTable.csv").open())}
     letters = {"A": "anger", "D": "disgust", "F": "fear", "H": "happiness", "N": "neutral", "S": "sadness"}
     for kind, column in {"voice": "VoiceVote", "face": "FaceVote", "audiovisual": "MultiModalVote"}.items():
         frame = parse_corpus("cremad", real / "cremad_metadata", votes_of=kind).frame

@@ -87,18 +87,7 @@ def test_mosi_as_three_imported_modalities(real: Path, tmp_path: Path) -> None:
     told = ["--rows", "--label", "-1", "--label-names", "negative,positive"]
     assert main(["store", "import", *common, *files, *told]) == 0
     head = ["--head", "sklearn:LogisticRegression", "--head-option", "C=0.01", "--head-option", "max_iter=5000"]
-    how = [
-        "--scheme",
-        "native",
-        "--protocol",
-        "official",
-        "--class-weights",
-        "none",
-        "--feature-limit",
-        "0",
-        "--runs",
-        "1",
-    ]
+    how = ["--scheme", "native", "--protocol", "official", "--class-weights", "none", "--feature-limit", "0", "--runs", "1"]
     for modalities, accuracy in (("text", 75.7), ("audio", 55.7), ("visual", 51.5), ("text,audio,visual", 76.5)):
         output = tmp_path / f"{modalities}.json"
         assert main(["fit", *common, *head, *how, "--modalities", modalities, "--output", str(output)]) == 0

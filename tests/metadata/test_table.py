@@ -102,28 +102,10 @@ def test_counts(tmp_path: Path) -> None:
 
 # Writing and reading
 
-MANGLED = [
-    "01",
-    "NA",
-    "nan",
-    "None",
-    "null",
-    "1e5",
-    "1.0",
-    "True",
-    "-",
-    "#1",
-    " padded ",
-    "2024-01-02",
-    "007",
-    "ä",
-    "🙂",
-]
+MANGLED = ["01", "NA", "nan", "None", "null", "1e5", "1.0", "True", "-", "#1", " padded ", "2024-01-02", "007", "ä", "🙂"]
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 texts = st.one_of(words, st.text(alphabet=',"\n\r\t; \x85\u2028\ufeffa', max_size=12), st.sampled_from(MANGLED))
-names = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12), st.sampled_from(MANGLED)
-)
+names = st.one_of(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12), st.sampled_from(MANGLED))
 numbers = st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 10**9))
 row = st.fixed_dictionaries(
     {"path": names, "text": texts, "label": texts, "speaker": texts, "valence": numbers, "duration": numbers},
@@ -259,9 +241,7 @@ def test_load_table_lists_what_there_is(tmp_path: Path) -> None:
     write_table(table(), Workspace(tmp_path))
     assert load_table("mine", tmp_path).ids == ["u1"]
     for wrong in (["mine"], None, Path("mine")):
-        with pytest.raises(
-            ConfigError, match=r"the name of a dataset; expected one text, .* found .* Name one dataset"
-        ):
+        with pytest.raises(ConfigError, match=r"the name of a dataset; expected one text, .* found .* Name one dataset"):
             load_table(wrong, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(CorpusError, match="expected one of mine"):
         load_table("other", tmp_path)
@@ -292,8 +272,7 @@ def test_a_sidecar_that_is_none_is_refused(tmp_path: Path, content: str, found: 
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["[]", "{bad", '{"identical": 3}', '{"identical": [["a"]], "near_identical": []}', '{"identical": [["a", 2]]}'],
+    "content", ["[]", "{bad", '{"identical": 3}', '{"identical": [["a"]], "near_identical": []}', '{"identical": [["a", 2]]}']
 )
 def test_a_file_of_copies_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     space = Workspace(tmp_path)

@@ -27,9 +27,7 @@ def test_what_lies_in_place_of_a_table_is_called_what_it_is(tmp_path: Path, name
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "is a Git LFS pointer, .* git lfs pull",
         "<!DOCTYPE html>\n<html><body>Log in</body></html>\n": "is a page of HTML, .* Download it again",
     }
-    contents |= (
-        {"path,emotion\na,b\n": "line 1; expected one JSON object; found 'path,emotion'"} if name == "t.jsonl" else {}
-    )
+    contents |= {"path,emotion\na,b\n": "line 1; expected one JSON object; found 'path,emotion'"} if name == "t.jsonl" else {}
     for content, words in contents.items():
         (tmp_path / name).write_text(content)
         with pytest.raises(CorpusError, match=words):
@@ -142,12 +140,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=4,
 )
-NAMES = st.sampled_from(
-    ["path", "text", "emotion", "label", "votes", "start", "end_ms", "split", "gender", "turn", "id"]
-)
-WORDS = st.sampled_from(
-    ["joy", "angry;sad", "NA", "1e999", "0,5", '{"joy": 1}', "train", "\ud83d", "\\ud83d", "f", "=1"]
-)
+NAMES = st.sampled_from(["path", "text", "emotion", "label", "votes", "start", "end_ms", "split", "gender", "turn", "id"])
+WORDS = st.sampled_from(["joy", "angry;sad", "NA", "1e999", "0,5", '{"joy": 1}', "train", "\ud83d", "\\ud83d", "f", "=1"])
 
 
 def ends(file: Path) -> None:
@@ -163,10 +157,7 @@ def ends(file: Path) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(
-    rows=st.lists(st.dictionaries(NAMES | st.text(max_size=3), WORDS | JSON, max_size=5) | JSON, max_size=4),
-    data=st.data(),
-)
+@given(rows=st.lists(st.dictionaries(NAMES | st.text(max_size=3), WORDS | JSON, max_size=5) | JSON, max_size=4), data=st.data())
 def test_any_json_lines_end_in_a_table_or_one_error(tmp_path: Path, rows: list[Any], data: st.DataObject) -> None:
     content = bytearray("\n".join(map(json.dumps, rows)).encode())
     if data.draw(st.booleans()):

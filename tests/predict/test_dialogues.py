@@ -348,9 +348,7 @@ def test_the_files_of_a_list_may_be_called_paths(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["wav", "filename", "Audio Path"])
 def test_a_list_has_the_names_that_tables_of_utterances_have(tmp_path: Path, name: str) -> None:
-    (tmp_path / "list.csv").write_text(
-        f"{name},Start [ms],duration,Speaker ID,emotion\na.wav,1500,0:02.5,ann,sad\nb.wav,,,,\n"
-    )
+    (tmp_path / "list.csv").write_text(f"{name},Start [ms],duration,Speaker ID,emotion\na.wav,1500,0:02.5,ann,sad\nb.wav,,,,\n")
     found = inputs_of_table(tmp_path / "list.csv", dialogues=False)
     assert found.names == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
     assert found.segments == {"start": [1.5, None], "end": [4.0, None]}

@@ -21,15 +21,7 @@ from ser.errors import AudioError, ConfigError
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
-from ser.predict.predictions import (
-    Heard,
-    as_text,
-    form_notes,
-    is_beyond_chance,
-    long_note,
-    novelty_note,
-    telephone_note,
-)
+from ser.predict.predictions import Heard, as_text, form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
 from ser.predict.recordings import Recording
 from ser.results.records.find import find_heads
 from ser.results.records.kinds import read_summary
@@ -43,9 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a corpus, features and a saved head, made on the command line."""
     root = tmp_path_factory.mktemp("trained")
     common = table_of_speech(root)
-    assert (
-        main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
-    )
+    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
     options = ["--protocol", "speaker", "--folds", "3", "--runs", "1", "--jobs", "1", "--save"]
     assert main(["fit", *options, "--output", str(root / "results" / "mine.json"), *common]) == 0
     return root
@@ -99,9 +89,7 @@ def test_a_file_that_is_no_head_is_refused(trained: Path) -> None:
 )
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, beginning: bytes, words: str) -> None:
     (tmp_path / "x.zip").write_bytes(beginning + bytes(500))
-    with pytest.raises(
-        ConfigError, match=f"expected an experiment's name, or a file ending in .safetensors .* found {words}"
-    ):
+    with pytest.raises(ConfigError, match=f"expected an experiment's name, or a file ending in .safetensors .* found {words}"):
         load_head(tmp_path / "x.zip")
 
 
@@ -115,12 +103,8 @@ def good(trained: Path) -> Path:
     return sorted((trained / "corpus" / "AudioWAV").glob("*.wav"))[0]
 
 
-def test_an_encoder_that_the_head_does_not_use_is_refused(
-    model: Path, good: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(
-        ConfigError, match=r"--encoders mfcc=DIR is of no store .* expected STORE=NAME .*mfcc\.utterance"
-    ):
+def test_an_encoder_that_the_head_does_not_use_is_refused(model: Path, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=r"--encoders mfcc=DIR is of no store .* expected STORE=NAME .*mfcc\.utterance"):
         ser.Predictor(model, encoders={"mfcc": "DIR"})
     assert len(ser.Predictor(model, encoders={"mfcc.utterance": "mfcc"}).predict(good)) == 1
     for given, words in (
@@ -141,20 +125,12 @@ def test_an_encoder_that_the_head_does_not_use_is_refused(
         ("nothing", ["there is no model nothing", "expected an experiment of ser fit --save", "ser results list"]),
         ("anna/emotions", ["there is no model anna/emotions", "fetch it first: ser pull anna/emotions"]),
         ("results/nothing", ["there is no model results/nothing"]),
-        (
-            "m.onnx",
-            ["cannot read the model m.onnx", "found nothing there", "ser export onnx EXPERIMENT --output m.onnx"],
-        ),
+        ("m.onnx", ["cannot read the model m.onnx", "found nothing there", "ser export onnx EXPERIMENT --output m.onnx"]),
         ("m.safetensors", ["cannot read the head m.safetensors", "No such file"]),
     ],
 )
 def test_a_model_that_is_not_there_is_said_with_where_to_get_one(
-    trained: Path,
-    good: Path,
-    name: str,
-    words: list[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    trained: Path, good: Path, name: str, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
     for command in ("predict", "serve"):
@@ -321,11 +297,7 @@ def test_the_head_says_how_long_its_training_utterances_were(trained: Path, mode
 def test_recordings_of_another_band_or_with_more_channels_are_named(
     trained: Path, model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert msgspec.structs.asdict(head_facts(model).audio) == {
-        "lowest_rate": 16000,
-        "highest_rate": 16000,
-        "channels": 1,
-    }
+    assert msgspec.structs.asdict(head_facts(model).audio) == {"lowest_rate": 16000, "highest_rate": 16000, "channels": 1}
     samples, rate = soundfile.read(good)
     soundfile.write(tmp_path / "telephone.wav", samples[::2], rate // 2)
     soundfile.write(tmp_path / "stereo.wav", np.stack([samples, samples], axis=1), rate)
@@ -368,9 +340,7 @@ def test_a_study_names_its_experiments_with_heads(tmp_path: Path) -> None:
         find_heads("finetune", tmp_path)
     (tmp_path / "fine-tuned").mkdir()
     (tmp_path / "fine-tuned" / "run-000.fold-1.safetensors").touch()
-    with pytest.raises(
-        ConfigError, match=r"a study, whose experiments have the heads; expected one of them: fine-tuned$"
-    ):
+    with pytest.raises(ConfigError, match=r"a study, whose experiments have the heads; expected one of them: fine-tuned$"):
         find_heads("finetune", tmp_path)
     (tmp_path / "fit.json").write_text(json.dumps({"runs": [{"run": 0}]}))
     with pytest.raises(ConfigError, match=r"fit saved no head\. Give the command of its record again, with --save"):
@@ -443,9 +413,7 @@ def test_one_that_is_far_is_named_among_many() -> None:
     some = np.array([0.9, np.nan, 1.1, *[0.8] * 97])
     assert novelty_note(["x"] * 100, some) == ""
     some[7] = 1.6
-    assert novelty_note([str(k) for k in range(100)], some).endswith(
-        "the answers there may mean nothing: 7 (1.60), 2 (1.10)"
-    )
+    assert novelty_note([str(k) for k in range(100)], some).endswith("the answers there may mean nothing: 7 (1.60), 2 (1.10)")
 
 
 def test_few_beyond_the_limit_are_no_news() -> None:
@@ -472,9 +440,7 @@ def test_a_prediction_that_is_not_finite_is_no_answer(model: Path, good: Path, t
     assert "not finite" in found["error"][0]
 
 
-def test_an_experiment_answers_by_the_mean_of_its_heads(
-    trained: Path, good: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_experiment_answers_by_the_mean_of_its_heads(trained: Path, good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = sorted((trained / "results" / "mine").glob("*.safetensors"))
     assert len(files) == 3
     each = [ser.Predictor(file).predict(good)["p_anger"][0] for file in files]
@@ -497,9 +463,7 @@ def test_heads_of_several_experiments_are_not_averaged(model: Path, tmp_path: Pa
         ser.Predictor([model, tmp_path / "other.safetensors"])
 
 
-def test_a_recording_is_drawn_with_its_answer(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recording_is_drawn_with_its_answer(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = next((trained / "results" / "mine").glob("*.safetensors"))
     good = next((trained / "corpus" / "AudioWAV").glob("*.wav"))
     predictor = ser.Predictor(model)
@@ -528,9 +492,7 @@ def test_a_recording_is_drawn_with_its_answer(
 
 
 def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None:
-    answer = pd.Series(
-        {"file": "a.wav", "predicted": "joy", "probability": 1.0, "error": "", "p_joy": 1.0, "valence": 2.5}
-    )
+    answer = pd.Series({"file": "a.wav", "predicted": "joy", "probability": 1.0, "error": "", "p_joy": 1.0, "valence": 2.5})
     title = draw(np.ones(16000, np.float32), 16000, answer, "mixed", "a.wav").get_suptitle()
     assert title == "a.wav: joy, valence 2.50"
 

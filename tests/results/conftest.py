@@ -147,9 +147,7 @@ def _write(folder: Path, experiment: str, frame: pd.DataFrame, changes: dict[str
 
 def simulate_fewshot(percentages: Sequence[float] = (0, 10, 20, 50), **options: Any) -> pd.DataFrame:
     """Predictions of a source model (0) and of models with more and more target data, better and better."""
-    parts = [
-        simulate(skill=0.5 + 0.6 * i, seed=i, **options).assign(percentage=float(p)) for i, p in enumerate(percentages)
-    ]
+    parts = [simulate(skill=0.5 + 0.6 * i, seed=i, **options).assign(percentage=float(p)) for i, p in enumerate(percentages)]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -72,15 +72,11 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from([0, -1, 2**31, 2**64, 10**400, 0.5, 1e308, -1e308, 5e-324])
     | st.text(st.characters(), max_size=6)
-    | st.sampled_from(
-        ["", "/etc/passwd", "../x.csv", "a/../../b", "x\0y", "one.csv", "100%", "1 shot", "-", "é" * 300]
-    ),
+    | st.sampled_from(["", "/etc/passwd", "../x.csv", "a/../../b", "x\0y", "one.csv", "100%", "1 shot", "-", "é" * 300]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["value", "delete", "key", "swap", "deep"]), st.randoms(), VALUES), max_size=3
-)
+STEPS = st.lists(st.tuples(st.sampled_from(["value", "delete", "key", "swap", "deep"]), st.randoms(), VALUES), max_size=3)
 SHOW = [["show", "NAME"], ["show", "NAME", "--format", "json"], ["show", "NAME", "--format", "csv"]]
 READS = [*SHOW, ["verify", "NAME"], ["verify", "--all"], ["list"], ["list", "--json"], ["compare", "NAME", "one"]]
 REPORTS = [["report", "NAME", "--format", form] for form in ("csv", "md", "latex", "html", "docx")]
@@ -156,9 +152,7 @@ def place(seeds: Path, space: Path, number: int, steps: list[tuple[str, Random, 
     shutil.copytree(seeds, space, dirs_exist_ok=True)
     lines = (space / "seeds.jsonl").read_text().split("\n")
     record = json.loads(lines[number % len(lines)])
-    content = bytearray(
-        json.dumps(mutate(record, steps), ensure_ascii=bool(cut % 2), indent=2).encode(errors="replace")
-    )
+    content = bytearray(json.dumps(mutate(record, steps), ensure_ascii=bool(cut % 2), indent=2).encode(errors="replace"))
     content += b"\n"
     for at, value in flips:
         content[at % len(content)] = value
@@ -194,9 +188,7 @@ def test_any_record_ends_in_a_result_or_one_error(
     attempt(["results", *(name if word == "NAME" else word for word in command)], space)
 
 
-KEYS = st.sampled_from(
-    ["results", "list", "show", "sort", "limit", "format", "fit", "quiet", "workspace", "a", "", "no"]
-)
+KEYS = st.sampled_from(["results", "list", "show", "sort", "limit", "format", "fit", "quiet", "workspace", "a", "", "no"])
 _SIGNS = r"""a : - [ ] { } &x *x !! ! | > ' " # ? % --- << ~ no 1e9 .inf !!int"""
 SIGNS = st.sampled_from([*_SIGNS.split(), "\n", "  ", ": "])
 CONFIGURED = st.recursive(
@@ -213,9 +205,7 @@ YAMLS = (
 
 @fuzzed
 @given(text=YAMLS, command=st.sampled_from([*SHOW, ["verify", "NAME"], ["list"], ["report", "NAME"]]))
-def test_any_configuration_ends_in_a_result_or_one_error(
-    text: str, command: list[str], seeds: Path, tmp_path: Path
-) -> None:
+def test_any_configuration_ends_in_a_result_or_one_error(text: str, command: list[str], seeds: Path, tmp_path: Path) -> None:
     shutil.copytree(seeds, tmp_path, dirs_exist_ok=True)
     (tmp_path / "ser.yaml").write_bytes(text.encode(errors="surrogatepass"))
     format_only = ["--format", "csv"] if command[0] == "report" else []

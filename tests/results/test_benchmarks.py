@@ -86,9 +86,7 @@ def test_presets_have_the_numbers_that_they_had_with_the_defaults_of_fit(maker: 
     maker.table("a", each=2)
     maker.store("a")
     few: dict[str, Any] = {"protocol": "official", "scheme": "native", "runs": 1, "jobs": 1}
-    results = [
-        fit("a", maker.space, **{**options, **few}) for options in ({"head": "mlp"}, MLP, {"head": "linear"}, LINEAR)
-    ]
+    results = [fit("a", maker.space, **{**options, **few}) for options in ({"head": "mlp"}, MLP, {"head": "linear"}, LINEAR)]
     for before, after in (results[:2], results[2:]):
         assert before["experiment"] == after["experiment"]
         assert before["pooled"] == after["pooled"]
@@ -117,9 +115,7 @@ def test_published_values_stand_beside_ours_with_their_place_in_our_interval(our
     assert table.rows[0][1] == "toy"
     record.stamps = ["said"]
     section = benchmark_section("emobox-emodb", own, record)
-    assert [b.lines for b in section.blocks if isinstance(b, Notice) and b.heading.startswith("Stamps")] == [
-        record.stamps
-    ]
+    assert [b.lines for b in section.blocks if isinstance(b, Notice) and b.heading.startswith("Stamps")] == [record.stamps]
     mean, (low, high) = summary["test"]["UA"]["mean"], summary["pooled"]["UA"]["ci_95_speakers"]
     for row in table.rows[1:]:
         value = own.published[row[1]]
@@ -173,9 +169,7 @@ def test_folds_by_speakers_test_every_actor_once_and_validate_on_the_next_group(
         assert parts[str(k + 1), "validation"] == tests[(k + 1) % 5] != test
 
 
-def test_a_benchmark_with_folds_of_its_own_writes_them_and_takes_them(
-    ours: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_benchmark_with_folds_of_its_own_writes_them_and_takes_them(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.read_csv(ours.space.table("emodb"), dtype=str, keep_default_na=False)
     first, second = sorted(set(frame["speaker"]))[:2]
     own = replace(
@@ -240,9 +234,7 @@ def _folds(*tests: list[int]) -> list[Fold]:
 def test_the_hash_of_test_parts_is_blind_to_order_names_and_emobox_ids() -> None:
     one = parts_sha256(IDS, _folds([0, 1], [2, 3]), "x")
     assert one == parts_sha256(IDS, _folds([2, 3], [0, 1]), "x")
-    assert one == parts_sha256(
-        IDS.assign(utterance_id=["x-a-1", "x-a-2", "x-b-1", "x-b-2"]), _folds([0, 1], [2, 3]), "x"
-    )
+    assert one == parts_sha256(IDS.assign(utterance_id=["x-a-1", "x-a-2", "x-b-1", "x-b-2"]), _folds([0, 1], [2, 3]), "x")
     assert one != parts_sha256(IDS, _folds([0, 2], [1, 3]), "x")
     assert one == "d691fb9ab80fa5fea80ae38269dfba5c7cccf439372b3457ec69bba65c63b8b5"  # of "a-1 a-2\nb-1 b-2"
 
@@ -264,9 +256,7 @@ def test_the_pinned_hash_is_that_of_the_real_corpus(corpus: str, name: str, real
 
 
 def test_the_whole_corpus_in_other_folds_is_refused(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    of = replace(
-        _with(preset("emobox-emodb"), {**preset("emobox-emodb").options, "protocol": "speaker"}), sha256="0" * 64
-    )
+    of = replace(_with(preset("emobox-emodb"), {**preset("emobox-emodb").options, "protocol": "speaker"}), sha256="0" * 64)
     monkeypatch.setattr("ser.train.experiments.benchmark.preset", lambda name: replace(of, utterances=96))
     with pytest.raises(ConfigError, match="the test parts of emodb are not those of the benchmark"):
         benchmark("emobox-emodb", ours.space, audio="toy", runs=1, jobs=1)
@@ -315,9 +305,7 @@ def test_finished_results_are_exported_as_a_leaderboard_has_them(
     assert [line["UA"] for line in lines] == [f"{row['UA']:.2f}" for row in rows]
     assert [line["F1"] for line in lines] == [f"{row['Macro_F1']:.2f}" for row in rows]
     assert main([*export, "--format", "md"]) == 0
-    assert capsys.readouterr().out.startswith(
-        "| rank | benchmark | model | UA | WA | F1 | head | runs | utterances | record |"
-    )
+    assert capsys.readouterr().out.startswith("| rank | benchmark | model | UA | WA | F1 | head | runs | utterances | record |")
     for wrong in (
         ["benchmark", "export"],
         ["benchmark", "emobox-emodb", "superb-er"],
@@ -327,18 +315,7 @@ def test_finished_results_are_exported_as_a_leaderboard_has_them(
 
 
 def test_a_benchmark_in_parts_is_that_of_one_process(ours: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "benchmark",
-        "emobox-emodb",
-        "--audio",
-        "toy",
-        "--runs",
-        "2",
-        "--jobs",
-        "1",
-        "--workspace",
-        str(ours.space.root),
-    ]
+    words = ["benchmark", "emobox-emodb", "--audio", "toy", "--runs", "2", "--jobs", "1", "--workspace", str(ours.space.root)]
     for number in range(2):
         assert main([*words, "--shard", f"{number}/2"]) == 0
         assert f"part {number}/2 is recorded" in capsys.readouterr().out

@@ -103,17 +103,13 @@ def test_bins_hold_equally_many_and_ece_is_their_weighted_gap() -> None:
     for part in np.array_split(order, 15):
         total += len(part) / 100 * abs(p.max(1)[part].mean() - (p.argmax(1) == y)[part].mean())
     assert calibration.ece(p, y, 15) == pytest.approx(total)
-    by_hand = np.array(
-        [[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]]
-    )  # bins: .6 .7 (1 of 2 right), .8 .9 (both right)
+    by_hand = np.array([[0.6, 0.4], [0.7, 0.3], [0.9, 0.1], [0.8, 0.2]])  # bins: .6 .7 (1 of 2 right), .8 .9 (both right)
     assert calibration.ece(by_hand, np.array([0, 1, 0, 0]), 2) == pytest.approx((abs(0.65 - 0.5) + abs(0.85 - 1)) / 2)
     assert len(calibration.reliability(by_hand, np.array([0, 1, 0, 0]), 15)["n"]) == 4
 
 
 def test_a_calibrated_sampler_has_an_ece_that_goes_to_nothing() -> None:
-    small, large = (
-        [calibration.ece(softmax(z, 1), y) for z, y in (sampled(n, 4, s) for s in range(8))] for n in (500, 32000)
-    )
+    small, large = ([calibration.ece(softmax(z, 1), y) for z, y in (sampled(n, 4, s) for s in range(8))] for n in (500, 32000))
     assert np.mean(large) < 0.01
     assert np.mean(small) / np.mean(large) == pytest.approx(8, rel=0.4)  # falls with the root of n: 64 times as many
     z, y = sampled(32000, 4, 9)
@@ -198,9 +194,7 @@ def test_heads_that_predict_the_same_utterances_are_units() -> None:
     both = pd.concat(
         [
             frame_of(z, y, "test"),
-            frame_of(2 * z, y, "test", "2").assign(
-                utterance_id=lambda f: f["utterance_id"].str.replace("test2", "test1")
-            ),
+            frame_of(2 * z, y, "test", "2").assign(utterance_id=lambda f: f["utterance_id"].str.replace("test2", "test1")),
         ]
     )
     numbers = evaluation.evaluation_numbers(both.reset_index(drop=True), None, ["c0", "c1", "c2"], False, None)

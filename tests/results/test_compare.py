@@ -59,8 +59,7 @@ def test_every_number_of_a_comparison(folder: Path) -> None:
     for k, name in enumerate(CLASSES):
         for score, of in (("recall", recall_score), ("precision", precision_score), ("F1", f1_score)):
             means = [
-                np.mean([of(f["true"], f["predicted"], average=None)[k] for _, f in frame.groupby("run")])
-                for frame in (a, b)
+                np.mean([of(f["true"], f["predicted"], average=None)[k] for _, f in frame.groupby("run")]) for frame in (a, b)
             ]
             row = one["per_class"][name][score]
             assert (row["a"], row["b"]) == pytest.approx(tuple(means))
@@ -84,9 +83,7 @@ def test_an_amount_of_results_that_are_not_few_shot_is_refused(folder: Path) -> 
         compare_results(["good", "poor"], folder, at="10%")
 
 
-def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_three_are_compared_in_all_pairs_on_the_runs_that_all_have(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")  # headings in one line
     found = compare_results(["good", "middle", "poor"], folder)
     assert [(p["a"], p["b"]) for p in found["pairs"]] == [("A", "B"), ("A", "C"), ("B", "C")]
@@ -148,10 +145,7 @@ def test_a_model_that_is_tested_in_several_folds_is_one(folder: Path) -> None:
         (lambda s: s["data"].update(dataset="ravdess"), "another dataset; found good: emodb; poor: ravdess"),
         (lambda s: s["config"].update(scheme="6"), "another label scheme; found good: 4; poor: 6"),
         (lambda s: s["config"].update(protocol="random"), "another protocol"),
-        (
-            lambda s: [r.update(fold=f"x{r['fold']}") for r in s["runs"]],
-            "no folds in common; expected results of one protocol",
-        ),
+        (lambda s: [r.update(fold=f"x{r['fold']}") for r in s["runs"]], "no folds in common; expected results of one protocol"),
     ],
 )
 def test_what_differs_is_said(folder: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
@@ -160,9 +154,7 @@ def test_what_differs_is_said(folder: Path, change: Callable[[dict[str, Any]], A
         compare_results(["good", "poor"], folder)
 
 
-def test_other_utterances_labels_and_classes_are_refused(
-    folder: Path, write_experiment: Write, simulate: Simulate
-) -> None:
+def test_other_utterances_labels_and_classes_are_refused(folder: Path, write_experiment: Write, simulate: Simulate) -> None:
     frame = simulate(runs=4, folds=3, speakers=9)
     write_experiment(folder, "fewer", frame=frame[frame["utterance_id"] != "s01_003"], stamps=[])
     with pytest.raises(ConfigError, match=r"not tested on the same utterances.*found 1 .*s01_003"):
@@ -173,9 +165,7 @@ def test_other_utterances_labels_and_classes_are_refused(
     write_experiment(folder, "labels", frame=other, stamps=[])
     with pytest.raises(ConfigError, match=r"differ in column true of 4 test predictions.*s01_003"):
         compare_results(["good", "labels"], folder)
-    write_experiment(
-        folder, "classes", frame=simulate(runs=4, folds=3, speakers=9, classes=[*CLASSES, "fear"]), stamps=[]
-    )
+    write_experiment(folder, "classes", frame=simulate(runs=4, folds=3, speakers=9, classes=[*CLASSES, "fear"]), stamps=[])
     with pytest.raises(ConfigError, match=r"other classes.*fear"):
         compare_results(["good", "classes"], folder)
     with pytest.raises(ConfigError, match=r"two results or more; found one, good\.json, by good, good"):
@@ -297,9 +287,7 @@ def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None
     for ci, p in (([0.005, 0.128], 0.1184), ([-0.01, 0.128], 0.03)):
         written["pairs"][0] |= {"ci_95": ci, "p": p}
         told = " ".join(text_of(written, output).split())
-        assert (
-            f"The 95 % interval and p disagree here: {written['pairs'][0]['a']} - {written['pairs'][0]['b']}. p" in told
-        )
+        assert f"The 95 % interval and p disagree here: {written['pairs'][0]['a']} - {written['pairs'][0]['b']}. p" in told
     assert main(["results", "show", str(output), "--workspace", str(folder.parent)]) == 0
     assert main([*words, "--output", str(output)]) == 0  # a comparison takes the place of a comparison
     before = (folder / "good.json").read_bytes()

@@ -90,9 +90,7 @@ def test_draws_of_a_speaker_scatter_around_the_speaker_where_classes_are_rare() 
     right = np.concatenate([np.arange(n) < round(n * s) for n, s in zip(sizes, shares, strict=True)]).astype(float)
     label = np.repeat(np.arange(4), sizes)
     speaker = np.repeat(["x"], len(label)).astype(object)
-    draws = gaps._resampled(
-        gaps.Rights(right, label, speaker, speaker), np.arange(len(label)), 20000, np.random.default_rng(0)
-    )
+    draws = gaps._resampled(gaps.Rights(right, label, speaker, speaker), np.arange(len(label)), 20000, np.random.default_rng(0))
     variance = sum(s * (1 - s) / n for n, s in zip(sizes, shares, strict=True)) / 16
     assert draws["UA"].mean() == pytest.approx(np.mean(shares), abs=4 * np.sqrt(variance / 20000))
     assert draws["UA"].std() == pytest.approx(np.sqrt(variance), rel=0.03)

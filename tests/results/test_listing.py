@@ -66,10 +66,7 @@ def curve(name: str) -> dict[str, Any]:
 KINDS = {"modalities": ["audio"], "stores": ["toy"], "head": "mlp"}
 STUDIES = {
     "ablation": study(
-        "ser.ablation/1",
-        full="full",
-        variants=[part("audio", OTHER, **KINDS), part("full", MEAN, **KINDS)],
-        comparisons=[],
+        "ser.ablation/1", full="full", variants=[part("audio", OTHER, **KINDS), part("full", MEAN, **KINDS)], comparisons=[]
     ),
     "layers": study(
         "ser.layers/1",
@@ -298,9 +295,7 @@ def test_where_nothing_is_found_the_list_says_what_there_is(folder: Path, asked:
     assert why_none(lines, **asked).startswith(why)
 
 
-def test_the_best_and_the_newest_are_last(
-    tmp_path: Path, write_experiment: Write, simulate: Callable[..., Any]
-) -> None:
+def test_the_best_and_the_newest_are_last(tmp_path: Path, write_experiment: Write, simulate: Callable[..., Any]) -> None:
     for k, skill in enumerate((2.0, 0.2, 1.0)):
         write_experiment(tmp_path, f"e{k}", frame=simulate(skill=skill), started=f"2026-01-0{k + 1}T00:00:00+00:00")
     lines = list_results(tmp_path)[0]

@@ -19,9 +19,7 @@ TRUTH = ["anger"] * 4 + ["happiness"] * 2 + ["neutral"] * 2
 GUESS = ["anger", "anger", "anger", "happiness", "happiness", "anger", "neutral", "sadness"]
 
 pairs = st.integers(2, 6).flatmap(
-    lambda k: st.tuples(
-        st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=60)
-    )
+    lambda k: st.tuples(st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=60))
 )
 
 
@@ -44,21 +42,11 @@ def test_per_class_by_hand() -> None:
 
 
 def test_confusion_by_hand() -> None:
-    assert classification.confusion(TRUTH, GUESS, CLASSES).tolist() == [
-        [3, 1, 0, 0],
-        [1, 1, 0, 0],
-        [0, 0, 1, 1],
-        [0, 0, 0, 0],
-    ]
+    assert classification.confusion(TRUTH, GUESS, CLASSES).tolist() == [[3, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
 
 
 def test_a_class_never_predicted_has_precision_zero() -> None:
-    assert classification.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {
-        "precision": 0,
-        "recall": 0,
-        "F1": 0,
-        "support": 1,
-    }
+    assert classification.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {"precision": 0, "recall": 0, "F1": 0, "support": 1}
 
 
 def _again(pairs: list[tuple[int, int]], k: int) -> dict[str, float]:

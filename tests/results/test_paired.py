@@ -49,9 +49,7 @@ def test_an_exact_p_value_is_scipys(metric: str, shift: int) -> None:
 def test_draws_of_what_each_model_adds_are_those_of_whole_counts(metric: str) -> None:
     """Counts that are not integers are added up before they are scored: the longer way to the same p."""
     random = np.random.default_rng(4)
-    truth = random.multinomial(20, [0.5, 0.3, 0.2, 0.0], size=14)[
-        :, None
-    ]  # classes that units lack, and one that all lack
+    truth = random.multinomial(20, [0.5, 0.3, 0.2, 0.0], size=14)[:, None]  # classes that units lack, and one that all lack
     a, b = (
         random.multinomial(np.broadcast_to(truth, (14, 3, 4)), np.eye(4) * odds + (1 - odds) / 4).astype(np.int64)
         for odds in (0.4, 0.25)

@@ -30,8 +30,7 @@ def test_test_and_validation_are_means_over_folds_and_pooled_is_over_all(simulat
     for split in ("validation", "test"):
         part = frame[frame["split"] == split]
         values = [
-            np.mean([of(fold["true"], fold["predicted"]) for _, fold in run.groupby("fold")])
-            for _, run in part.groupby("run")
+            np.mean([of(fold["true"], fold["predicted"]) for _, fold in run.groupby("fold")]) for _, run in part.groupby("run")
         ]
         assert numbers[split][metric]["values"] == pytest.approx(values)
         assert numbers[split][metric]["mean"] == pytest.approx(np.mean(values))

@@ -214,9 +214,7 @@ def test_a_fewshot_summary(tmp_path: Path, write_experiment: Write, simulate_few
     assert "test" not in summary
 
 
-def test_fewshot_sizes_that_differ_are_described(
-    simulate_fewshot: Simulate, record_of: Callable[..., dict[str, Any]]
-) -> None:
+def test_fewshot_sizes_that_differ_are_described(simulate_fewshot: Simulate, record_of: Callable[..., dict[str, Any]]) -> None:
     frame = simulate_fewshot((10,))
     records = []
     for number, (_, part) in enumerate(frame.groupby(["run", "fold"])):

@@ -90,6 +90,4 @@ def test_annotators_who_heard_no_class_count_neither_for_the_head_nor_for_people
     each = [np.repeat(np.arange(3), row) for row in counts]
     assert found is not None
     assert found["head"] == pytest.approx(np.mean([np.mean(e == a) for e, a in zip(each, (0, 0, 1, 1), strict=True)]))
-    assert found["annotators"] == pytest.approx(
-        np.mean([np.mean([a == b for a, b in combinations(e, 2)]) for e in each])
-    )
+    assert found["annotators"] == pytest.approx(np.mean([np.mean([a == b for a, b in combinations(e, 2)]) for e in each]))

@@ -3,15 +3,7 @@
 import pytest
 
 from ser.errors import ConfigError
-from ser.results.metrics.suite import (
-    LIMITS,
-    LIMITS_OF_CCC,
-    REASONS,
-    REASONS_OF_CCC,
-    check,
-    fairness_checks,
-    read_limits,
-)
+from ser.results.metrics.suite import LIMITS, LIMITS_OF_CCC, REASONS, REASONS_OF_CCC, check, fairness_checks, read_limits
 from ser.results.records.gaps import Difference, GenderDifference, Genders
 
 

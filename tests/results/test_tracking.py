@@ -46,9 +46,7 @@ def test_tensorboard_has_what_the_records_say(tmp_path: Path, write_experiment: 
     assert _scalars(place / "summary")["pooled/UA"] == [(0, pytest.approx(summary["pooled"]["UA"]["mean"]))]
 
 
-def test_mlflow_has_what_the_records_say(
-    tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mlflow_has_what_the_records_say(tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     path, summary = write_experiment(tmp_path, "one")
@@ -68,15 +66,11 @@ def test_mlflow_has_what_the_records_say(
     run = runs[Path(summary["runs"][0]["record"]).stem]
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     history = client.get_metric_history(run.info.run_id, "curves.train_loss")
-    assert [h.value for h in sorted(history, key=lambda h: h.step)] == pytest.approx(
-        (record.curves or {})["train_loss"]
-    )
+    assert [h.value for h in sorted(history, key=lambda h: h.step)] == pytest.approx((record.curves or {})["train_loss"])
 
 
 @pytest.mark.parametrize("name", names(tracking.LOGGERS))
-def test_every_logger_writes_below_the_folder_and_the_same_twice(
-    tmp_path: Path, write_experiment: Write, name: str
-) -> None:
+def test_every_logger_writes_below_the_folder_and_the_same_twice(tmp_path: Path, write_experiment: Write, name: str) -> None:
     pytest.importorskip(load(tracking.LOGGERS, name).PACKAGE)
     path, _ = write_experiment(tmp_path, "one")
     summary = read_summary(path)

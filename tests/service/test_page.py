@@ -100,9 +100,7 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page, as after a click of its user."""
-        found = self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
-        )
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
@@ -111,9 +109,7 @@ class Browser:
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode={"Tab": 9}.get(key, 39)
-            )
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode={"Tab": 9}.get(key, 39))
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +121,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     options += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     options += [f"--use-file-for-fake-audio-capture={folder / 'voice.wav'}", f"--user-data-dir={folder / 'profile'}"]
     assert CHROMIUM is not None
-    process = subprocess.Popen(
-        [CHROMIUM, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([CHROMIUM, *options, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         place = folder / "profile" / "DevToolsActivePort"
         port = until(lambda: place.exists() and place.read_text().split("\n")[0], "the browser starts")
@@ -181,9 +175,7 @@ def test_a_recording_gets_an_answer_and_a_timeline(page: Browser, address: str, 
     assert page.complaints == []
 
 
-def test_a_head_on_a_class_and_dimensions_shows_both_and_who_speaks(
-    page: Browser, address: str, predictor: Predictor
-) -> None:
+def test_a_head_on_a_class_and_dimensions_shows_both_and_who_speaks(page: Browser, address: str, predictor: Predictor) -> None:
     beside = """
         const fetched = window.fetch;
         window.fetch = async (path, more) => {
@@ -223,8 +215,7 @@ def test_a_head_on_a_class_and_dimensions_shows_both_and_who_speaks(
     assert float(width) == pytest.approx(100 * 3.5 / 6)
     assert page.run("document.querySelector('#table thead tr').textContent").endswith("arousalnovelty")
     assert (
-        page.run("[...document.querySelectorAll('#table tbody tr:first-child td')].map((one) => one.textContent)")[-2]
-        == "4.50"
+        page.run("[...document.querySelectorAll('#table tbody tr:first-child td')].map((one) => one.textContent)")[-2] == "4.50"
     )
     assert page.text("readout").endswith(", arousal 4.50")
     assert page.run("document.querySelectorAll('#plot path.line').length") == len(predictor.classes)

@@ -109,11 +109,7 @@ def test_the_notes_are_those_of_the_predictor(
     predictor.predict(call)
     notes = ask(client, call, "bytes 1").json()["notes"]
     assert notes == [line.replace("--window", "window").replace("--channels split", "channels=split") for line in said]
-    for words in (
-        "times as long",
-        "a narrower band than those in training (16000 Hz)",
-        "several channels, of which the mean",
-    ):
+    for words in ("times as long", "a narrower band than those in training (16000 Hz)", "several channels, of which the mean"):
         assert [note for note in notes if words in note], words
     assert "several channels" not in " ".join(ask(client, call, channels="1").json()["notes"])
     notes = ask(client, wav(2, rate=8000), window=0.1, hop=0.1).json()["notes"]
@@ -393,9 +389,7 @@ def test_requests_that_are_none(client: TestClient) -> None:
     damaged = client.post("/predict", content=b"abc", headers={"content-type": "multipart/form-data"})
     refused(damaged, 400, "damaged", "multipart/form-data, with the field file")
     body = {"content": b"&".join([b"a"] * 2000), "headers": {"content-type": "application/x-www-form-urlencoded"}}
-    refused(
-        client.post("/predict", **body), 400, "the body is of application/x-www-form-urlencoded", "curl -F file=@a.wav"
-    )
+    refused(client.post("/predict", **body), 400, "the body is of application/x-www-form-urlencoded", "curl -F file=@a.wav")
 
 
 def test_the_size_of_an_upload(predictor: Predictor, clips: list[Path]) -> None:
@@ -407,9 +401,7 @@ def test_the_size_of_an_upload(predictor: Predictor, clips: list[Path]) -> None:
         assert ask(client, clips[0].read_bytes()).status_code == 200
 
 
-def test_too_many_uploads_are_refused_before_they_are_read(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_uploads_are_refused_before_they_are_read(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MOST_WAITING", 2)
     started, go = threading.Semaphore(0), threading.Event()
     first = predictor.judge_together
@@ -592,9 +584,7 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-        loads = re.findall(
-            r"""(?:src|href)=["'](?!page|openapi|data:,|#)|@import|url\(|\bimport\b|//[\w-]+\.""", answer.text
-        )
+        loads = re.findall(r"""(?:src|href)=["'](?!page|openapi|data:,|#)|@import|url\(|\bimport\b|//[\w-]+\.""", answer.text)
         # The name of SVG is not an address, and this computer's stands in a message.
         assert set(loads) <= ({"//www.", "//127."} if path == "/page.js" else set())
     page = client.get("/").text

@@ -147,19 +147,7 @@ def test_a_saved_head_may_be_read_by_whom_its_record_may_be(heads: dict[str, Pat
     assert stat.S_IMODE(heads["mlp"].stat().st_mode) == stat.S_IMODE(record.stat().st_mode)
 
 
-TEXTS = [
-    "{bad",
-    "null",
-    "[]",
-    "3",
-    '""',
-    "",
-    "[" * 100_000,
-    '{"a":' * 50_000,
-    "\ud800",
-    '{"schema": "ser.head/2"}',
-    "{}",
-]
+TEXTS = ["{bad", "null", "[]", "3", '""', "", "[" * 100_000, '{"a":' * 50_000, "\ud800", '{"schema": "ser.head/2"}', "{}"]
 
 
 @pytest.mark.usefixtures("bounded")
@@ -186,9 +174,7 @@ def refused(path: Path, read: Callable[[Path], Any] = load_head) -> str:
 
 @pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize("name", ["mlp", "sklearn:GaussianNB"])
-def test_every_field_of_the_header_is_wanted_and_has_its_type(
-    name: str, heads: dict[str, Path], tmp_path: Path
-) -> None:
+def test_every_field_of_the_header_is_wanted_and_has_its_type(name: str, heads: dict[str, Path], tmp_path: Path) -> None:
     with safe_open(heads[name], framework="pt") as file:
         fields = list(json.loads(file.metadata()["ser"]))
     assert {"schema", "classes", "config", "inputs", "stores", "normalize", "limit", "run", "fold"} < set(fields)
@@ -279,9 +265,7 @@ def poison(name: str, value: float, _: Any, tensors: dict[str, torch.Tensor]) ->
 @pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("tensor", ["weights.0", "mean:toy", "std:toy"])
-def test_numbers_that_are_not_finite_are_refused(
-    tensor: str, value: float, heads: dict[str, Path], tmp_path: Path
-) -> None:
+def test_numbers_that_are_not_finite_are_refused(tensor: str, value: float, heads: dict[str, Path], tmp_path: Path) -> None:
     assert "finite" in refused(changed(heads["mlp"], tmp_path / "f.safetensors", partial(poison, tensor, value)))
 
 
@@ -414,9 +398,7 @@ def mutations(draw: st.DrawFn) -> Change:
     return change
 
 
-@settings(
-    max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "120")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=int(os.environ.get("SER_FUZZ_EXAMPLES", "120")), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     name=st.sampled_from(list(HEADS)),
     change=mutations(),

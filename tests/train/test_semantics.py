@@ -34,9 +34,7 @@ THIN: dict[str, Any] = {**FEW, "head_options": {"hidden": 32, "heads": 4}}  # of
 PAIR: dict[str, Any] = {**SMALL, "selection": "last"}
 CASES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "mlp": lambda space: fit("one", space, audio="pooled", modalities="audio", **FEW),
-    "mlp, refit": lambda space: fit(
-        "one", space, stores="pooled", **{**SMALL, "refit": "always", "normalize": "speaker"}
-    ),
+    "mlp, refit": lambda space: fit("one", space, stores="pooled", **{**SMALL, "refit": "always", "normalize": "speaker"}),
     "mlp, focal and prototypes": lambda space: fit(
         "one", space, stores="pooled", loss="cb_focal,prototype:0.1", class_weights="none", clip=0.1, **SMALL
     ),
@@ -49,9 +47,7 @@ CASES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "cross_attention, pooled": lambda space: fit(
         "one", space, head="cross_attention", stores=["pooled", "sentences"], modality_dropout=0.2, **THIN
     ),
-    "cross_attention, frames": lambda space: fit(
-        "one", space, head="cross_attention", stores=["frames", "words"], **THIN
-    ),
+    "cross_attention, frames": lambda space: fit("one", space, head="cross_attention", stores=["frames", "words"], **THIN),
     "mean_linear, masks": lambda space: fit(
         "one", space, head="mean_linear", stores="frames", time_masks="1x2", band_masks="1x2", lr=1e-2, **FEW
     ),
@@ -104,8 +100,7 @@ def recorded() -> dict[str, Any]:
 
 def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     return found.keys() == expected.keys() and all(
-        np.shape(found[name]) == np.shape(expected[name])
-        and np.abs(np.subtract(found[name], expected[name])).max() < TOLERANCE
+        np.shape(found[name]) == np.shape(expected[name]) and np.abs(np.subtract(found[name], expected[name])).max() < TOLERANCE
         for name in found
     )
 

@@ -38,19 +38,14 @@ def test_the_parts_are_those_of_fit(space: Any) -> None:
     result = ser.fit("toy", space, audio="flat", head="linear", epochs=1, runs=1, jobs=1, refit="never", **options)
     rows = result.predictions
     for fold in ("0", "1", "2"):
-        parts = {
-            p: ser.StoreDataset("toy", space, store="flat", part=p, fold=fold, **options)
-            for p in ("test", "validation")
-        }
+        parts = {p: ser.StoreDataset("toy", space, store="flat", part=p, fold=fold, **options) for p in ("test", "validation")}
         for part, data in parts.items():
             asked = rows[(rows["fold"].astype(str) == fold) & (rows["split"] == part)]
             assert data.ids == list(asked["utterance_id"])
         train = ser.StoreDataset("toy", space, store="flat", part="train", fold=fold, **options)
         everything = [*train.ids, *parts["test"].ids, *parts["validation"].ids]
         assert len(everything) == len(set(everything)) == 96
-    assert (
-        repr(parts["test"]) == "toy flat, test of fold 2 of speaker: 32 utterances; anger, happiness, neutral, sadness"
-    )
+    assert repr(parts["test"]) == "toy flat, test of fold 2 of speaker: 32 utterances; anger, happiness, neutral, sadness"
     assert parts["test"].stamps == result["stamps"]
 
 

@@ -57,9 +57,7 @@ def test_features_are_the_same_from_disk(space: Path, how: str) -> None:
     rows = torch.tensor([[3, 100, 3, int(here.views.rows[7, 0])], [191, 4, 0, 9]])
     resident, streamed = Resident(here.blocks), Resident(copied)
     units = [rows, rows[:, 1:3]]
-    batches = (
-        data.batches(units, lambda name, rows: rows % 192 if name == "words" else rows) for data in (resident, streamed)
-    )
+    batches = (data.batches(units, lambda name, rows: rows % 192 if name == "words" else rows) for data in (resident, streamed))
     for (_, one), (_, other) in zip(*batches, strict=True):
         for name, feature in one.items():
             assert same(feature.values, other[name].values), name
@@ -92,8 +90,7 @@ def test_training_and_evaluation_give_the_same_from_disk(space: Path, head: str,
     assert one == other
     if fixed["save"]:
         scores = [
-            evaluate(folders[0].name, space, dataset="other", scheme="4", memory=memory)[0]["scores"]
-            for memory in (None, 0.0)
+            evaluate(folders[0].name, space, dataset="other", scheme="4", memory=memory)[0]["scores"] for memory in (None, 0.0)
         ]
         assert scores[0] == scores[1]
 

@@ -40,9 +40,7 @@ def _port() -> int:
 
 
 @contextmanager
-def dask_cluster(
-    folder: Path, workers: int = 1, threads: int = 1
-) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def dask_cluster(folder: Path, workers: int = 1, threads: int = 1) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and workers, processes that speak TCP: the address, and the processes, the scheduler first."""
     pytest.importorskip("distributed", reason="distributed is not installed")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}

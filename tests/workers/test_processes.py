@@ -138,11 +138,7 @@ ended.set()
 def test_copies_of_a_process_do_its_work(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COPIES]
     done = subprocess.run(
-        command,
-        env={**os.environ, "SER_FORK": "", "FOLDER": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
+        command, env={**os.environ, "SER_FORK": "", "FOLDER": str(tmp_path)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
@@ -202,9 +198,7 @@ def _command(workspace: Path, copies: bool) -> Iterator["subprocess.Popen[str]"]
     ],
 )
 @pytest.mark.parametrize("copies", [False, True])
-def test_workers_end_with_the_command(
-    number: signal.Signals, group: bool, says: str, copies: bool, tmp_path: Path
-) -> None:
+def test_workers_end_with_the_command(number: signal.Signals, group: bool, says: str, copies: bool, tmp_path: Path) -> None:
     if copies and sys.platform != "linux":
         pytest.skip("processes are copied on Linux alone")
     with _command(tmp_path, copies) as process:

@@ -27,9 +27,7 @@ GIVEN = ["--audio", "a", "--epochs", "2", "--runs", "3", "--protocol", "official
 
 
 @pytest.fixture
-def jobs(
-    maker: Any, sbatch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Any]:
+def jobs(maker: Any, sbatch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Give `ser slurm OPTIONS fit ...`: its exit code, what it says, and the records of the runs, by name."""
     maker.table("toy")
     maker.store("toy", "a")
@@ -72,13 +70,9 @@ def test_a_fit_in_parts_is_that_of_one_process_and_the_same_command_goes_on(
     for line in ("array=0-1%1", "time=30", "mem=4G", "cpus-per-task=3", "requeue", "job-name=ser-fit"):
         assert f"#SBATCH --{line}\n" in array
     assert "#SBATCH --dependency=afterany:7\n" in last
-    alone = fit(
-        "toy", maker.space, audio="a", epochs=2, runs=3, protocol="official", head_options={"hidden": 8}, jobs=1
-    )
+    alone = fit("toy", maker.space, audio="a", epochs=2, runs=3, protocol="official", head_options={"hidden": 8}, jobs=1)
     folder = maker.space.results / alone["experiment"]
-    assert {p.name: p.read_bytes() for p in folder.glob("*.csv")} == {
-        n: b for n, b in again.items() if n.endswith("csv")
-    }
+    assert {p.name: p.read_bytes() for p in folder.glob("*.csv")} == {n: b for n, b in again.items() if n.endswith("csv")}
 
 
 def test_a_command_without_parts_is_one_job(jobs: Callable[..., Any], sbatch: Path) -> None:
@@ -98,9 +92,7 @@ def test_parts_of_few_shot_runs(maker: Any) -> None:
     runs = sorted(p.name for p in (maker.space.results / "alone").rglob("run-*"))
     for number in range(2):
         with pytest.raises(PartDone, match=rf"part {number}/2 is recorded. When all parts are \(0/2 to 1/2\)"):
-            fewshot(
-                "target", "source", maker.space, shard=f"{number}/2", output=maker.space.results / "parts.json", **given
-            )
+            fewshot("target", "source", maker.space, shard=f"{number}/2", output=maker.space.results / "parts.json", **given)
     assert sorted(p.name for p in (maker.space.results / "parts").rglob("run-*")) == runs
     parts = fewshot("target", "source", maker.space, output=maker.space.results / "parts.json", **given)
     assert parts["methods"] == alone["methods"]
@@ -180,11 +172,7 @@ def test_what_stands_before_the_command_is_handed_on_to_its_jobs(works: Callable
     files = works("--config", "one.yaml", "slurm", "predict", "--model", "m", "--", "-a.wav").whole.words
     assert files[:3] == ("predict", "--config", "one.yaml")
     assert files[-2:] == ("--", "-a.wav")
-    assert works("--config", "one.yaml", "slurm", "results", "list").whole.words[:3] == (
-        "results",
-        "--config",
-        "one.yaml",
-    )
+    assert works("--config", "one.yaml", "slurm", "results", "list").whole.words[:3] == ("results", "--config", "one.yaml")
 
 
 def test_the_same_jobs_are_those_of_the_same_work(
@@ -300,9 +288,7 @@ def test_equal_commands_at_once(
         assert not list(sbatch.iterdir())
         other.kill()  # its lock ends with it
     lock = tmp_path / "jobs.lock"
-    with (
-        monkeypatch.context() as patched
-    ):  # another has submitted, and removes its lock after this one has opened the file
+    with monkeypatch.context() as patched:  # another has submitted, and removes its lock after this one has opened the file
         patched.setattr(slurm.fcntl, "flock", lambda *_: lock.unlink())
         assert "the same command submits its jobs just now" in numbers()[1]
     assert not list(sbatch.iterdir())
@@ -340,11 +326,7 @@ def test_a_queue_is_read_and_a_controller_that_does_not_answer_ends_nothing(
 
 @pytest.mark.parametrize("content", [None, '{"parts": ["7_0",'])
 def test_nothing_is_submitted_while_slurm_does_not_say_that_earlier_jobs_have_ended(
-    content: str | None,
-    numbers: Callable[[], tuple[Any, str]],
-    sbatch: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    content: str | None, numbers: Callable[[], tuple[Any, str]], sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm, "_states", _interrupted)
     numbers()

@@ -135,11 +135,7 @@ def check(answers: Answers, where: str) -> None:
 
     strange = (~np.isfinite(shares) | (shares < 0) | (shares > 1)) & ~none[:, None]
     wrong: NDArray[np.bool_] = np.asarray(strange.any(axis=1))
-    refuse(
-        wrong,
-        "numbers from 0 to 1",
-        np.array([few(map(_short, row), 12) for row in shares], dtype=object),
-    )
+    refuse(wrong, "numbers from 0 to 1", np.array([few(map(_short, row), 12) for row in shares], dtype=object))
     sums = shares.sum(1)
     expected = f"a sum of 1 (within {TOLERANCE:g}): probabilities of all labels, not logits nor the best few alone"
     missed: NDArray[np.bool_] = np.asarray(np.abs(sums - 1) > TOLERANCE)
@@ -149,8 +145,7 @@ def check(answers: Answers, where: str) -> None:
             continue
         if label not in answers.names:
             raise CorpusError(
-                f"{where}: the label {label!r} of {answers.ids[k]} has no probability",
-                expected=f"one of {few(answers.names)}",
+                f"{where}: the label {label!r} of {answers.ids[k]} has no probability", expected=f"one of {few(answers.names)}"
             )
         if shares[k, answers.names.index(label)] < shares[k].max() - TIE:
             raise CorpusError(

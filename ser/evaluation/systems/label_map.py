@@ -54,9 +54,7 @@ def unused_labels(given: Mapping[str, str | None], words: Sequence[str]) -> list
     return [f"not used of --map: {few(map(repr, strange))}; the system has {few(words)}"] if strange else []
 
 
-def map_labels(
-    words: Sequence[str], scheme: Scheme, classes: Sequence[str], given: Mapping[str, str | None]
-) -> dict[str, str]:
+def map_labels(words: Sequence[str], scheme: Scheme, classes: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str]:
     """The class of each label of a system; `NONE` for a label that stands for no class.
 
     A label that the map does not have is one of the scheme's classes, or of the emotions and labels that the scheme puts into

@@ -174,17 +174,11 @@ def _without(
     without = sorted({k for (_, _, of), rows in missing.items() for k in rows if of == part})
     few_ids = few((str(ids[k]) for k in without), 3)
     if options.missing in setup.data.classes:
-        return setup, [
-            f"{len(without)} of {total} {part} utterances had no prediction, and count as {options.missing}{why}"
-        ]
+        return setup, [f"{len(without)} of {total} {part} utterances had no prediction, and count as {options.missing}{why}"]
     if options.missing not in (ERROR, DROP):
-        raise ConfigError(
-            f"--missing {options.missing}", expected=f"{ERROR}, {DROP} or one of {', '.join(setup.data.classes)}"
-        )
+        raise ConfigError(f"--missing {options.missing}", expected=f"{ERROR}, {DROP} or one of {', '.join(setup.data.classes)}")
     if options.missing == ERROR or any(of == "validation" for _, _, of in missing):
-        refill = (
-            f"--missing {DROP}, which leaves them out of the test (stamped)" if part == "test" else "no validation rows"
-        )
+        refill = f"--missing {DROP}, which leaves them out of the test (stamped)" if part == "test" else "no validation rows"
         raise CorpusError(
             f"{where}: {len(without)} of {total} {part} utterances have no prediction, {few_ids} (run {run}, fold "
             f"{setup.folds[number].name}){why}",
@@ -220,9 +214,7 @@ def _run(
             own[np.isnan(own).any(1)] = np.eye(len(data.classes))[data.classes.index(missing)]
         frames.append(prediction_rows(data, rows, own, run=run, fold=fold.name, split=part))
     predictions = pd.concat(frames, ignore_index=True)
-    notes = (
-        ["labels alone: each probability is 1 or 0, so calibration and abstention say nothing"] if labels_alone else []
-    )
+    notes = ["labels alone: each probability is 1 or 0, so calibration and abstention say nothing"] if labels_alone else []
     result = RunResult(
         experiment=experiment,
         config_hash=config_hash(config),

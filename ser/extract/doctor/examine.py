@@ -199,9 +199,7 @@ def check_weights(result: ProbeResult, environment: Mapping[str, str]) -> Diagno
     held, partial = result.values["held"], result.values["partial"]
     found = f"{len(held)} of {result.values['known']} known checkpoints in {' and '.join(result.values['folders'])}"
     found += (f": {', '.join(held)}" if held else "") + (f"; incomplete: {', '.join(partial)}" if partial else "")
-    offline = [
-        f"{n}={environment[n]}" for n in OFFLINE if environment.get(n, "0").upper() in ("1", "TRUE", "YES", "ON")
-    ]
+    offline = [f"{n}={environment[n]}" for n in OFFLINE if environment.get(n, "0").upper() in ("1", "TRUE", "YES", "ON")]
     if offline:
         action = "Only what is in the caches or --weights is found; unset it to download."
         return Diagnosis("weights", "note", f"{found}; {', '.join(offline)}", action)

@@ -39,14 +39,9 @@ def run_probe(probe: str, *arguments: str, seconds: float = SECONDS) -> ProbeRes
     command = [sys.executable, "-c", _CODE, json.dumps(sys.path), probe, *arguments]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=offline, check=False
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=offline, check=False)
     except subprocess.TimeoutExpired as error:
-        return ProbeResult(
-            _values(error.stdout),
-            f"did not end within {seconds:.0f} s",
-        )
+        return ProbeResult(_values(error.stdout), f"did not end within {seconds:.0f} s")
     except OSError as error:
         return ProbeResult({}, f"cannot start a process: {why(error)}")
     return ProbeResult(_values(done.stdout), _ending(done.returncode, done.stderr))
@@ -196,9 +191,4 @@ def weights() -> Values:
     yield {"held": held, "partial": partial, "known": known, "without": without}
 
 
-PROBES: dict[str, Callable[..., Values]] = {
-    "imports": imports,
-    "torch": torch_at_work,
-    "store": store,
-    "weights": weights,
-}
+PROBES: dict[str, Callable[..., Values]] = {"imports": imports, "torch": torch_at_work, "store": store, "weights": weights}

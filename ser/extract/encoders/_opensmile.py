@@ -54,9 +54,7 @@ class Smile(Encoder):
     def _encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(audio) < MINIMUM:
             expected = f"{MINIMUM} samples at {SAMPLE_RATE} Hz or more"
-            raise AudioError(
-                "the audio is shorter than openSMILE's analysis window", expected=expected, found=len(audio)
-            )
+            raise AudioError("the audio is shorter than openSMILE's analysis window", expected=expected, found=len(audio))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of, NaN for short audio, is an error below
             table = extractor(self.features, NAMES[self.level]).process_signal(audio, SAMPLE_RATE)

@@ -19,9 +19,7 @@ from ser.metadata.ledger import UNKNOWN, TrainingData, all_are
 MODALITY = "audio"
 SOURCE = "MIT CSAIL; through transformers"
 LICENCE = "BSD-3-Clause"
-CITATION = (
-    "Y. Gong, Y.-A. Chung, J. Glass: AST: Audio Spectrogram Transformer. Interspeech 2021, 571-575. arXiv:2104.01778"
-)
+CITATION = "Y. Gong, Y.-A. Chung, J. Glass: AST: Audio Spectrogram Transformer. Interspeech 2021, 571-575. arXiv:2104.01778"
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
 MODEL_TYPES = ("audio-spectrogram-transformer",)
@@ -30,9 +28,7 @@ _AUDIOSET = TrainingData(
     all_are(UNKNOWN, "meld", "urdu", "shemo"),  # cut from broadcasts: data of the web may hold the same recordings
 )
 CHECKPOINTS = {
-    "ast": Checkpoint(
-        "MIT/ast-finetuned-audioset-10-10-0.4593", 768, "AudioSet, 5,000 h of sounds, tagged", data=_AUDIOSET
-    ),
+    "ast": Checkpoint("MIT/ast-finetuned-audioset-10-10-0.4593", 768, "AudioSet, 5,000 h of sounds, tagged", data=_AUDIOSET)
 }
 TRAINING_DATA = {"ast-finetuned-audioset-*": _AUDIOSET}
 

@@ -28,9 +28,7 @@ _LAION = TrainingData(
     "trained on captioned sounds: LAION-Audio-630K, Clotho and AudioCaps, clips of YouTube (Wu et al., ICASSP 2023)",
     all_are(UNKNOWN, "meld", "urdu", "shemo"),  # cut from broadcasts: data of the web may hold the same recordings
 )
-CHECKPOINTS = {
-    "clap": Checkpoint("laion/clap-htsat-unfused", 768, "630,000 captioned sounds and music", data=_LAION),
-}
+CHECKPOINTS = {"clap": Checkpoint("laion/clap-htsat-unfused", 768, "630,000 captioned sounds and music", data=_LAION)}
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
@@ -52,13 +50,7 @@ def example(folder: Path) -> Path:
 
     heads = {"num_attention_heads": [2, 4], "depths": [2, 2], "patch_embeds_hidden_size": 16}
     audio = {**heads, "hidden_size": 32, "spec_size": 128, "num_hidden_layers": 2}
-    text = {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 48,
-        "vocab_size": 60,
-    }
+    text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48, "vocab_size": 60}
     save_model(folder, ClapModel, ClapConfig(audio_config=audio, text_config=text, projection_dim=16))
     ClapFeatureExtractor(max_length_s=1, truncation="rand_trunc").save_pretrained(folder)
     return folder

@@ -53,9 +53,7 @@ _DATA_FINETUNED = TrainingData(
 )
 _DATA_SEED = TrainingData(_SEED, _PRE_TRAINED | all_are(FINE_TUNING, *EMOBOX))
 _DATA_PLUS = TrainingData(
-    "fine-tuned in rounds, the first on the EmoBox benchmark" + _ROUNDS,
-    _PRE_TRAINED | all_are(FINE_TUNING, *EMOBOX),
-    UNKNOWN,
+    "fine-tuned in rounds, the first on the EmoBox benchmark" + _ROUNDS, _PRE_TRAINED | all_are(FINE_TUNING, *EMOBOX), UNKNOWN
 )
 CHECKPOINTS = {
     "emotion2vec": Checkpoint(

@@ -61,8 +61,6 @@ class LogMel(Spectral):
     def normalised(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         mean, deviation = frames.mean(dtype=np.float64), frames.std(dtype=np.float64)
         if deviation < 1e-6:
-            raise AudioError(
-                "the audio's spectrum does not change: it is silent", found=f"standard deviation {deviation:g}"
-            )
+            raise AudioError("the audio's spectrum does not change: it is silent", found=f"standard deviation {deviation:g}")
         scored: NDArray[np.float32] = ((frames - mean) / deviation).astype(np.float32)
         return scored

@@ -37,9 +37,7 @@ _DATA = TrainingData(
     otherwise=UNKNOWN,
 )
 CHECKPOINTS = {
-    "sensevoice-small": Checkpoint(
-        "iic/SenseVoiceSmall", 512, "five languages; transcripts, emotion, events", data=_DATA
-    ),
+    "sensevoice-small": Checkpoint("iic/SenseVoiceSmall", 512, "five languages; transcripts, emotion, events", data=_DATA)
 }
 TRAINING_DATA = {"sensevoice*": _DATA}
 NEEDS = (("config.yaml",), ("am.mvn",))
@@ -88,21 +86,9 @@ def example(folder: Path) -> Path:
         "sanm_shfit": 0,
         "selfattention_layer_type": "sanm",
     }
-    front = {
-        "fs": 16000,
-        "window": "hamming",
-        "n_mels": 80,
-        "frame_length": 25,
-        "frame_shift": 10,
-        "lfr_m": 7,
-        "lfr_n": 6,
-    }
+    front = {"fs": 16000, "window": "hamming", "n_mels": 80, "frame_length": 25, "frame_shift": 10, "lfr_m": 7, "lfr_n": 6}
     settings = {"model": "SenseVoiceSmall", "encoder": "SenseVoiceEncoderSmall", "encoder_conf": encoder}
-    settings |= {
-        "frontend": "WavFrontend",
-        "frontend_conf": {**front, "cmvn_file": None},
-        "model_conf": {"sos": 1, "eos": 2},
-    }
+    settings |= {"frontend": "WavFrontend", "frontend_conf": {**front, "cmvn_file": None}, "model_conf": {"sos": 1, "eos": 2}}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = SenseVoiceNet(settings).state_dict()

@@ -50,14 +50,10 @@ CHECKPOINTS = {
         "iic/speech_campplus_sv_zh_en_16k-common_advanced",
         192,
         "CAM++, Chinese and English",
-        data=TrainingData(
-            "trained on Chinese and English speakers that are not listed (3D-Speaker)", otherwise=UNKNOWN
-        ),
+        data=TrainingData("trained on Chinese and English speakers that are not listed (3D-Speaker)", otherwise=UNKNOWN),
     ),
     "eres2netv2": Checkpoint("iic/speech_eres2netv2_sv_zh-cn_16k-common", 192, "ERes2NetV2, Chinese", data=_CHINESE),
-    "ecapa-voxceleb": Checkpoint(
-        "iic/speech_ecapa-tdnn_sv_en_voxceleb_16k", 192, "ECAPA-TDNN, VoxCeleb", data=_VOXCELEB
-    ),
+    "ecapa-voxceleb": Checkpoint("iic/speech_ecapa-tdnn_sv_en_voxceleb_16k", 192, "ECAPA-TDNN, VoxCeleb", data=_VOXCELEB),
 }
 # The weights in the folders of these models, which have other names in each.
 FILES = (

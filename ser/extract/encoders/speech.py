@@ -74,20 +74,14 @@ LEVELS = ("utterance", "frame")
 LAYERS = "all"
 _LIBRISPEECH = TrainingData("pre-trained on LibriSpeech, read books (papers of the models)")
 _LIBRI_LIGHT = TrainingData("pre-trained on Libri-Light, read books (papers of the models)")
-_ROBUST = TrainingData(
-    "pre-trained on Libri-Light, Common Voice, Switchboard and Fisher (Hsu et al., Interspeech 2021)"
-)
+_ROBUST = TrainingData("pre-trained on Libri-Light, Common Voice, Switchboard and Fisher (Hsu et al., Interspeech 2021)")
 _WAVLM_PLUS = TrainingData(
-    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., JSTSP 2022)",
-    {"meld": UNKNOWN},
+    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., JSTSP 2022)", {"meld": UNKNOWN}
 )
 _UNISPEECH_SAT = TrainingData(
-    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., ICASSP 2022)",
-    {"meld": UNKNOWN},
+    "pre-trained on Libri-Light, VoxPopuli and GigaSpeech, which draws on YouTube (Chen et al., ICASSP 2022)", {"meld": UNKNOWN}
 )
-_XLSR = TrainingData(
-    "pre-trained on Multilingual LibriSpeech, Common Voice and BABEL (Conneau et al., Interspeech 2021)"
-)
+_XLSR = TrainingData("pre-trained on Multilingual LibriSpeech, Common Voice and BABEL (Conneau et al., Interspeech 2021)")
 _XLS_R = TrainingData(
     "pre-trained on VoxPopuli, Multilingual LibriSpeech, Common Voice, BABEL and VoxLingua107, which draws on YouTube "
     "(Babu et al., Interspeech 2022)",
@@ -99,12 +93,8 @@ _MMS = TrainingData(
     all_are(UNKNOWN, "meld", "urdu", "shemo"),
 )
 CHECKPOINTS = {
-    "wav2vec2-base": Checkpoint(
-        "facebook/wav2vec2-base", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
-    ),
-    "wav2vec2-large": Checkpoint(
-        "facebook/wav2vec2-large", 1024, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
-    ),
+    "wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH),
+    "wav2vec2-large": Checkpoint("facebook/wav2vec2-large", 1024, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH),
     "wav2vec2-large-lv60": Checkpoint(
         "facebook/wav2vec2-large-lv60", 1024, "English read speech, Libri-Light 53,000 h", data=_LIBRI_LIGHT
     ),
@@ -116,15 +106,11 @@ CHECKPOINTS = {
     "xls-r-1b": Checkpoint("facebook/wav2vec2-xls-r-1b", 1280, "128 languages, 436,000 h", data=_XLS_R),
     "mms-300m": Checkpoint("facebook/mms-300m", 1024, "1,406 languages, 491,000 h", "CC-BY-NC-4.0", data=_MMS),
     "mms-1b": Checkpoint("facebook/mms-1b", 1280, "1,406 languages, 491,000 h", "CC-BY-NC-4.0", data=_MMS),
-    "hubert-base": Checkpoint(
-        "facebook/hubert-base-ls960", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH
-    ),
+    "hubert-base": Checkpoint("facebook/hubert-base-ls960", 768, "English read speech, LibriSpeech 960 h", data=_LIBRISPEECH),
     "hubert-large": Checkpoint(
         "facebook/hubert-large-ll60k", 1024, "English read speech, Libri-Light 60,000 h", data=_LIBRI_LIGHT
     ),
-    "wavlm-base": Checkpoint(
-        "microsoft/wavlm-base", 768, "English read speech, LibriSpeech 960 h", "MIT", data=_LIBRISPEECH
-    ),
+    "wavlm-base": Checkpoint("microsoft/wavlm-base", 768, "English read speech, LibriSpeech 960 h", "MIT", data=_LIBRISPEECH),
     "wavlm-base-plus": Checkpoint(
         "microsoft/wavlm-base-plus", 768, "English, 94,000 h of read speech, talks, parliament", "MIT", data=_WAVLM_PLUS
     ),
@@ -160,9 +146,7 @@ CHECKPOINTS = {
     ),
 }
 # Models of other publishers, which start from those above.
-_IEMOCAP = TrainingData(
-    "fine-tuned on IEMOCAP (SUPERB, Yang et al., Interspeech 2021; SpeechBrain)", {"iemocap": FINE_TUNING}
-)
+_IEMOCAP = TrainingData("fine-tuned on IEMOCAP (SUPERB, Yang et al., Interspeech 2021; SpeechBrain)", {"iemocap": FINE_TUNING})
 TRAINING_DATA = {
     "wav2vec2-xls-r-2b": _XLS_R,
     "mms-1b-*": _MMS,  # fine-tuned to transcribe, on parts of the same

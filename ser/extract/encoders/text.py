@@ -58,9 +58,7 @@ CITATIONS = {  # by the names that they are of
         "V. Sanh, L. Debut, J. Chaumond, T. Wolf: DistilBERT, a distilled version of BERT: smaller, faster, "
         "cheaper and lighter. arXiv, 2019. arXiv:1910.01108"
     ),
-    "roberta*": (
-        "Y. Liu and others: RoBERTa: A Robustly Optimized BERT Pretraining Approach. arXiv, 2019. arXiv:1907.11692"
-    ),
+    "roberta*": ("Y. Liu and others: RoBERTa: A Robustly Optimized BERT Pretraining Approach. arXiv, 2019. arXiv:1907.11692"),
     "xlm-roberta*": (
         "A. Conneau and others: Unsupervised Cross-lingual Representation Learning at Scale. ACL 2020, 8440-8451. "
         "doi:10.18653/v1/2020.acl-main.747"
@@ -98,22 +96,16 @@ _UNLISTED = TrainingData("pre-trained on text that is not listed (paper of the m
 CHECKPOINTS = {
     "bert": Checkpoint("google-bert/bert-base-uncased", 768, "English, books and Wikipedia", data=_BOOKS),
     "bert-large": Checkpoint("google-bert/bert-large-uncased", 1024, "English, books and Wikipedia", data=_BOOKS),
-    "bert-multilingual": Checkpoint(
-        "google-bert/bert-base-multilingual-cased", 768, "104 languages, Wikipedia", data=_BOOKS
-    ),
+    "bert-multilingual": Checkpoint("google-bert/bert-base-multilingual-cased", 768, "104 languages, Wikipedia", data=_BOOKS),
     "distilbert": Checkpoint("distilbert/distilbert-base-uncased", 768, "English, distilled from BERT", data=_BOOKS),
     "roberta": Checkpoint("FacebookAI/roberta-base", 768, "English, 160 GB of text", "MIT", data=_WEB),
     "roberta-large": Checkpoint("FacebookAI/roberta-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
     "xlm-roberta": Checkpoint("FacebookAI/xlm-roberta-base", 768, "100 languages, 2.5 TB of text", "MIT", data=_WEB),
-    "xlm-roberta-large": Checkpoint(
-        "FacebookAI/xlm-roberta-large", 1024, "100 languages, 2.5 TB of text", "MIT", data=_WEB
-    ),
+    "xlm-roberta-large": Checkpoint("FacebookAI/xlm-roberta-large", 1024, "100 languages, 2.5 TB of text", "MIT", data=_WEB),
     "deberta": Checkpoint("microsoft/deberta-v3-base", 768, "English, 160 GB of text", "MIT", data=_WEB),
     "deberta-large": Checkpoint("microsoft/deberta-v3-large", 1024, "English, 160 GB of text", "MIT", data=_WEB),
     "modernbert": Checkpoint("answerdotai/ModernBERT-base", 768, "English and code, 2 trillion tokens", data=_UNLISTED),
-    "modernbert-large": Checkpoint(
-        "answerdotai/ModernBERT-large", 1024, "English and code, 2 trillion tokens", data=_UNLISTED
-    ),
+    "modernbert-large": Checkpoint("answerdotai/ModernBERT-large", 1024, "English and code, 2 trillion tokens", data=_UNLISTED),
     "all-minilm-l6-v2": Checkpoint(
         "sentence-transformers/all-MiniLM-L6-v2", 384, "English sentences: --pooling sentence", data=_SENTENCES
     ),
@@ -178,9 +170,7 @@ class TextEncoder(Encoder):
         self.model = load_strictly(AutoModel, found, options.dtype, UNUSED)
         config = self.model.config
         if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
-            raise EncoderError(
-                f"{found.model} is not a text encoder", expected="a model such as BERT", found=config.model_type
-            )
+            raise EncoderError(f"{found.model} is not a text encoder", expected="a model such as BERT", found=config.model_type)
         self.level = options.level or "utterance"
         self.width = int(config.hidden_size)
         self.dim = 2 * self.width if self.level == "utterance" and options.pooling == STATISTICS else self.width
@@ -197,8 +187,7 @@ class TextEncoder(Encoder):
         usual = "last" if self._is_decoder() else "cls"
         if (options.pooling, usual) == ("cls", "last"):
             raise ConfigError(
-                f"{found.model}: --pooling cls: the first token of a decoder has read nothing but itself",
-                expected="last, mean",
+                f"{found.model}: --pooling cls: the first token of a decoder has read nothing but itself", expected="last, mean"
             )
         self.name = store_name(name.short, options, "utterance", usual)
         self.pooling = (options.pooling or usual) if self.level == "utterance" else None
@@ -277,9 +266,7 @@ class TextEncoder(Encoder):
         for index, (text, tokens) in enumerate(zip(texts, ids, strict=True)):
             if max(tokens, default=0) >= most:
                 raise EncoderError(
-                    f"{self.name}: the tokenizer is of another model",
-                    expected=f"tokens below {most}",
-                    found=max(tokens),
+                    f"{self.name}: the tokenizer is of another model", expected=f"tokens below {most}", found=max(tokens)
                 )
             if len(tokens) > self.limit:
                 if not self.cut:  # once is enough
@@ -316,9 +303,7 @@ class TextEncoder(Encoder):
 
         seen = torch.ones_like(tokens)
         if self.hidden_layers is not None:
-            states: list[Any] = self.hidden_layers.run(
-                lambda: self.model(tokens, attention_mask=seen).last_hidden_state
-            )
+            states: list[Any] = self.hidden_layers.run(lambda: self.model(tokens, attention_mask=seen).last_hidden_state)
             return states
         output = self.model(tokens, attention_mask=seen, output_hidden_states=True)
         depth = self.identity["last_layer"]

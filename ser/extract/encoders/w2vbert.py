@@ -20,8 +20,7 @@ MODALITY = "audio"
 SOURCE = "Meta AI; through transformers"
 LICENCE = "MIT"
 CITATION = (
-    "Seamless Communication: Seamless: Multilingual Expressive and Streaming Speech Translation. arXiv, 2023. "
-    "arXiv:2312.05187"
+    "Seamless Communication: Seamless: Multilingual Expressive and Streaming Speech Translation. arXiv, 2023. arXiv:2312.05187"
 )
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
@@ -31,7 +30,7 @@ _SEAMLESS = TrainingData(
     otherwise=UNKNOWN,
 )
 CHECKPOINTS = {
-    "w2v-bert-2.0": Checkpoint("facebook/w2v-bert-2.0", 1024, "143 languages, 4,500,000 h, unlabelled", data=_SEAMLESS),
+    "w2v-bert-2.0": Checkpoint("facebook/w2v-bert-2.0", 1024, "143 languages, 4,500,000 h, unlabelled", data=_SEAMLESS)
 }
 TRAINING_DATA = {"w2v-bert-*": _SEAMLESS}
 

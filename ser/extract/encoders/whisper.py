@@ -30,9 +30,7 @@ CITATIONS = {  # by the names that they are of
 }
 LEVELS = ("utterance", "frame")
 LAYERS = "all"
-_WEB = TrainingData(
-    "trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN
-)
+_WEB = TrainingData("trained on transcribed audio of the web that is not listed (Radford et al., ICML 2023)", otherwise=UNKNOWN)
 _DISTILLED = TrainingData(
     "the encoder is its teacher's, trained on transcribed audio of the web that is not listed (Gandhi et al., 2023)",
     otherwise=UNKNOWN,

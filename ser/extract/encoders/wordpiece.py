@@ -30,10 +30,7 @@ from ser.optional import need
 MODALITY = "text"
 SOURCE = "Schuster & Nakajima, ICASSP 2012; tokenizers"
 LICENCE = "no weights (tokenizers: Apache-2.0)"
-CITATION = (
-    "M. Schuster, K. Nakajima: Japanese and Korean Voice Search. ICASSP 2012, 5149-5152. "
-    "doi:10.1109/ICASSP.2012.6289079"
-)
+CITATION = "M. Schuster, K. Nakajima: Japanese and Korean Voice Search. ICASSP 2012, 5149-5152. doi:10.1109/ICASSP.2012.6289079"
 LEVELS = ("frame",)
 CHECKPOINTS: dict[str, Checkpoint] = {}
 DIM = "1 (an id)"

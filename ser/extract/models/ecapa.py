@@ -98,9 +98,7 @@ class _Block(nn.Module):
         inner = [_Layer(state, f"{at}res2net_block.blocks.{n}.", dilation) for n in range(groups)]
         self.res2net_block = nn.ModuleDict({"blocks": nn.ModuleList(inner)})
         self.groups = groups + 1
-        self.se_block = nn.ModuleDict(
-            {name: _Convolution(state, f"{at}se_block.{name}.") for name in ("conv1", "conv2")}
-        )
+        self.se_block = nn.ModuleDict({name: _Convolution(state, f"{at}se_block.{name}.") for name in ("conv1", "conv2")})
         self.shortcut = _Convolution(state, f"{at}shortcut.") if f"{at}shortcut.conv.weight" in state else None
 
     def forward(self, x: Tensor) -> Tensor:

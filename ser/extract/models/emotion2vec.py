@@ -20,14 +20,7 @@ SAMPLE_RATE = 16000
 NORMALISATION_EPS = 1e-5
 # What features depend on. A checkpoint also has its pre-training's decoder, and a classifier where it was fine-tuned.
 _AUDIO = "modality_encoders.AUDIO."
-_PARTS = (
-    "local_encoder",
-    "project_features",
-    "relative_positional_encoder",
-    "context_encoder",
-    "extra_tokens",
-    "alibi",
-)
+_PARTS = ("local_encoder", "project_features", "relative_positional_encoder", "context_encoder", "extra_tokens", "alibi")
 CONFIG = "the config.yaml of an emotion2vec model"
 ENCODER = ("blocks.", "norm.", *(_AUDIO + part for part in _PARTS))
 

@@ -83,9 +83,7 @@ class _Block(nn.Module):
         done: list[Tensor] = []
         for number, (group, conv, bn) in enumerate(zip(groups, self.convs, self.bns, strict=True)):
             if number:
-                group = (
-                    self.fuse_models[number - 1](done[-1], group) if hasattr(self, "fuse_models") else done[-1] + group
-                )
+                group = self.fuse_models[number - 1](done[-1], group) if hasattr(self, "fuse_models") else done[-1] + group
             done.append(_cut(bn(conv(group))))
         return _cut(self.bn3(self.conv3(torch.cat(done, dim=1))) + self.shortcut(x))
 

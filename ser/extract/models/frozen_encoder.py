@@ -15,13 +15,7 @@ from ser.extract.checkpoints import ModelName
 from ser.extract.encoder import Encoder
 from ser.extract.hubs import ModelFiles
 from ser.extract.models.padding import valid
-from ser.extract.options import (
-    STATISTICS,
-    EncoderOptions,
-    chosen_layers,
-    refuse_pooled_frames,
-    store_name,
-)
+from ser.extract.options import STATISTICS, EncoderOptions, chosen_layers, refuse_pooled_frames, store_name
 
 # Seconds of audio in a batch. On a CPU the products are large enough with few utterances, and more only leave the
 # cache; on a GPU this is some 5 GB for the convolutions of a model in float32.
@@ -74,9 +68,7 @@ class Frozen(Encoder):
             "dtype": self.dtype,
         }
         if name.checkpoint is not None and name.checkpoint.dim != dim:
-            raise EncoderError(
-                f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=dim
-            )
+            raise EncoderError(f"{found.folder} is not {name.model}", expected=f"{name.checkpoint.dim} features", found=dim)
 
     @property
     def budget(self) -> int:
@@ -137,9 +129,7 @@ class Frozen(Encoder):
     def _refuse_short(self, audio: NDArray[np.float32]) -> None:
         if len(audio) < self.minimum:
             expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
-            raise AudioError(
-                "the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio)
-            )
+            raise AudioError("the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio))
 
     def _features(self, layers: list[Tensor], frames: list[int]) -> list[NDArray[np.float32]]:
         if self.level == "frame":

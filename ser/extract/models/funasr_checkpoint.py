@@ -31,9 +31,7 @@ def checkpoint_file(folder: Path) -> Path:
     for file in files:
         if file.name == named or len(files) == 1:
             return file
-    raise EncoderError(
-        f"{folder} has no weights", expected=named, found=", ".join(f.name for f in files) or "no .pt file"
-    )
+    raise EncoderError(f"{folder} has no weights", expected=named, found=", ".join(f.name for f in files) or "no .pt file")
 
 
 def read_config(path: Path, model: str, what: str, *sections: str) -> Mapping[str, Any]:

@@ -127,9 +127,7 @@ def why_unreadable(error: Exception) -> str:
     torch refuses a pickle of anything but tensors, and advises to read it all the same: that advice is not passed on.
     """
     if "eights only load failed" in str(error):
-        return (
-            "a pickle that is damaged or holds more than tensors: it could run code, and is not read. Take safetensors"
-        )
+        return "a pickle that is damaged or holds more than tensors: it could run code, and is not read. Take safetensors"
     reason = str(error).split("\n")[0][:300]
     if type(error).__name__ == "SafetensorError":
         return f"{reason}: a file that is damaged or was cut short. Copy or download it again"

@@ -147,9 +147,7 @@ class _Block(nn.Module):
         super().__init__()
         dim, wide = int(own["output_size"]), int(own["linear_units"])
         self.norm1, self.norm2 = nn.LayerNorm(read), nn.LayerNorm(dim)
-        self.self_attn = _Attention(
-            read, dim, int(own["attention_heads"]), int(own["kernel_size"]), int(own["sanm_shfit"])
-        )
+        self.self_attn = _Attention(read, dim, int(own["attention_heads"]), int(own["kernel_size"]), int(own["sanm_shfit"]))
         self.feed_forward = nn.ModuleDict({"w_1": nn.Linear(dim, wide), "w_2": nn.Linear(wide, dim)})
         self.residual = read == dim
 

@@ -82,9 +82,7 @@ class Stem:
         (weight, layer), kernel, stride = self.layers[0], self.kernels[0], self.strides[0]
         for begin in range(0, count, ROWS):
             last = min(begin + ROWS, count) - 1
-            yield _convolve(
-                audio[begin * stride : last * stride + kernel, None], weight, layer.layer.bias, kernel, stride
-            )
+            yield _convolve(audio[begin * stride : last * stride + kernel, None], weight, layer.layer.bias, kernel, stride)
 
     def frames(self, samples: int) -> int:
         """The number of frames of a number of samples."""

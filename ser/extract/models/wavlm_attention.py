@@ -27,11 +27,7 @@ class LongAttention(nn.Module):
         self.longest = LONG
 
     def forward(
-        self,
-        hidden_states: Tensor,
-        attention_mask: Tensor | None = None,
-        position_bias: Tensor | None = None,
-        **others: Any,
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, position_bias: Tensor | None = None, **others: Any
     ) -> tuple[Tensor, None, Tensor]:
         """`(batch, frames, dim)` -> the same, None, and what the next block takes as `position_bias`.
 

@@ -195,9 +195,7 @@ class Transcriber:
     def _refuse_language(self, found: ModelFiles, language: str) -> None:
         known = sorted(self.languages) or ["en"]
         if language not in known:
-            raise ConfigError(
-                f"{found.model} does not know the language {language!r}", expected=f"one of {few(known, 8)}"
-            )
+            raise ConfigError(f"{found.model} does not know the language {language!r}", expected=f"one of {few(known, 8)}")
 
 
 def _tidy(text: str) -> str:

@@ -84,9 +84,7 @@ def open_folder(root: Path, option: str) -> RecordingFolder:
         raise ConfigError(f"{option} {root}: there is no such folder")
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in ENDINGS)
     if not files:
-        raise ConfigError(
-            f"{option} {root}: there are no recordings", expected=f"files that end in {', '.join(ENDINGS)}"
-        )
+        raise ConfigError(f"{option} {root}: there are no recordings", expected=f"files that end in {', '.join(ENDINGS)}")
     import hashlib
 
     digest = hashlib.sha256()

@@ -82,9 +82,7 @@ class AudioView:
             audio = self._done(name, number, audio, rate, self.stream(utterance, name))
         return audio
 
-    def _done(
-        self, name: str, number: float, audio: effects.Audio, rate: int, rng: np.random.Generator
-    ) -> effects.Audio:
+    def _done(self, name: str, number: float, audio: effects.Audio, rate: int, rng: np.random.Generator) -> effects.Audio:
         if name in ("speed", "tempo", "pitch"):
             changed: effects.Audio = getattr(effects, name)(
                 audio, rate, **{"semitones" if name == "pitch" else "factor": number}

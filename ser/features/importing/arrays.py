@@ -102,9 +102,7 @@ def _listed(source: FeatureFile) -> Beside:
     return Beside(source, [line.strip() for line in lines])
 
 
-def _columns_of_facts(
-    source: FeatureFile, names: Sequence[str], known: Mapping[str, str], header: bool
-) -> tuple[str, str]:
+def _columns_of_facts(source: FeatureFile, names: Sequence[str], known: Mapping[str, str], header: bool) -> tuple[str, str]:
     """Columns of ids and of what a source is to hold, of a table of several columns."""
     if not names:
         raise CorpusError(f"{source.name} is empty", expected=source.what)

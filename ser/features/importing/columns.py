@@ -14,21 +14,7 @@ from ser.metadata.words_in_cells import is_missing
 FACTS = ("path", "text", "speaker", "gender", "session", "dialogue", "turn", "language", "split")
 KNOWN = {*COLUMNS, "frame_time", *(alias for aliases in ALIASES.values() for alias in aliases)}
 # Words that are in the names of counts and targets, and hardly in those of features.
-_STRANGE = {
-    "id",
-    "ids",
-    "idx",
-    "index",
-    "fold",
-    "folds",
-    "target",
-    "targets",
-    "label",
-    "labels",
-    "emotion",
-    "unnamed",
-    "y",
-}
+_STRANGE = {"id", "ids", "idx", "index", "fold", "folds", "target", "targets", "label", "labels", "emotion", "unnamed", "y"}
 INDEX = "A row index is left out with pandas' index=False."
 
 
@@ -88,9 +74,7 @@ def assign(
     if asked is not None:
         twice = next((name for name in asked if name in used), None)
         if twice is not None:
-            raise ConfigError(
-                f"{where}: column {twice!r} is not a feature", expected="--columns without ids and labels"
-            )
+            raise ConfigError(f"{where}: column {twice!r} is not a feature", expected="--columns without ids and labels")
         return Columns(ids, labels, facts, asked, [])
     rest = [name for name in names if name not in used]
     left_out = [name for name in rest if header and plain(name) in KNOWN]

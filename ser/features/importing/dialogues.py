@@ -69,10 +69,7 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, options: ImportOpti
         names, notes = _names(members, options.label_names)
         options = replace(options, label_names=names)
     turns = _Turns(path, members, options)
-    rows, features = (
-        [],
-        {f: ImportedFeature(*_store(f), files={path.name: sha256(path)}) for f in members if _store(f)[1]},
-    )
+    rows, features = ([], {f: ImportedFeature(*_store(f), files={path.name: sha256(path)}) for f in members if _store(f)[1]})
     for part, dialogues in parts.items():
         for dialogue in sorted(dialogues, key=str) if isinstance(dialogues, (set, frozenset)) else list(dialogues):
             listed = turns.rows(dialogue, part)
@@ -80,9 +77,7 @@ def read_dialogues(path: Path, fields: Sequence[str] | None, options: ImportOpti
             for name, feature in features.items():
                 feature.pieces.append(([r["utterance_id"] for r in listed], list(members[name][dialogue])))
     corpus = "iemocap" if turns.iemocap else ""
-    facts: TableFacts = (
-        {"language": "en", "source_corpus": corpus, "title": "IEMOCAP, dialogue features"} if corpus else {}
-    )
+    facts: TableFacts = {"language": "en", "source_corpus": corpus, "title": "IEMOCAP, dialogue features"} if corpus else {}
     return Imported(rows, list(features.values()), facts, notes)
 
 
@@ -201,9 +196,7 @@ def _kind(value: Any) -> str:
     return f"{type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else repr(value)[:30]
 
 
-def _names(
-    members: Mapping[str, Mapping[Any, Any]], given: tuple[str, ...] | None
-) -> tuple[tuple[str, ...] | None, list[str]]:
+def _names(members: Mapping[str, Mapping[Any, Any]], given: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, list[str]]:
     """Names of the labels: those given, or those of the files that this arrangement is known from."""
     if given:
         return given, []

@@ -71,9 +71,7 @@ def parse(word: str, part: str = "") -> FeatureFile:
             expected=f"NAME=FILE, NAME one of {', '.join((*MODALITIES, *FACTS))}, or visual:openface to name a store",
         )
     if store and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", store):
-        raise ConfigError(
-            f"{store!r} cannot be the name of a feature store", expected="letters, digits, '-', '_' and '.'"
-        )
+        raise ConfigError(f"{store!r} cannot be the name of a feature store", expected="letters, digits, '-', '_' and '.'")
     inner = _FILE.fullmatch(rest)
     path, key = (Path(inner[1]), inner[2]) if inner and not Path(rest).exists() else (Path(rest), "")
     if not path.exists():

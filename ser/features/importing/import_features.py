@@ -131,8 +131,7 @@ def write_import(
     new = [path for f in imported.features if not store_files(path := workspace.store(dataset, f.store))]
     try:
         kept = [
-            _keep(feature, known, workspace, overwrite, say, declared.get(feature.store, ""))
-            for feature in imported.features
+            _keep(feature, known, workspace, overwrite, say, declared.get(feature.store, "")) for feature in imported.features
         ]
         if table is None:
             path = write_table(known, workspace)
@@ -150,9 +149,7 @@ def _declared(encoders: Mapping[str, str], stores: Sequence[str]) -> dict[str, s
     if not all(map(str.strip, encoders.values())):
         raise ConfigError("--encoder without a name", expected="NAME, or STORE=NAME")
     if "" in encoders and len(stores) > 1:
-        raise ConfigError(
-            f"--encoder {encoders['']} of which store?", expected=f"STORE=NAME, STORE one of {', '.join(stores)}"
-        )
+        raise ConfigError(f"--encoder {encoders['']} of which store?", expected=f"STORE=NAME, STORE one of {', '.join(stores)}")
     found = {store or stores[0]: name for store, name in encoders.items()}
     strange = next((store for store in found if store not in stores), None)
     if strange is not None:
@@ -178,9 +175,7 @@ def _rated(imported: Imported, name: str, scale: Scale) -> Imported:
         {name: float}
     )
     if ratings[name].isna().all():
-        raise ConfigError(
-            f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings"
-        )
+        raise ConfigError(f"--rating {name}: the files have no labels", expected="--label COLUMN, or labels=FILE: the ratings")
     facts: TableFacts = {**imported.facts, "dimensions": {name: scale}}
     return replace(imported, facts=facts, notes=[*imported.notes, *outside_scales(ratings, facts, (name,))])
 
@@ -229,12 +224,7 @@ def _refuse_other_labels(imported: Imported, table: Table) -> None:
 
 
 def _keep(
-    feature: ImportedFeature,
-    table: Table,
-    workspace: Workspace,
-    overwrite: bool,
-    say: Callable[[str], None],
-    declared: str,
+    feature: ImportedFeature, table: Table, workspace: Workspace, overwrite: bool, say: Callable[[str], None], declared: str
 ) -> Kept:
     wanted = set(table.ids)
     first = next((np.asarray(v) for _, values in feature.pieces for v in values if np.size(v)), None)
@@ -316,9 +306,7 @@ def _nothing(feature: ImportedFeature, table: Table, failures: dict[str, Failure
     )
 
 
-def _line(
-    feature: ImportedFeature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int
-) -> str:
+def _line(feature: ImportedFeature, table: Table, facts: Facts, count: int, failed: int, elsewhere: int, zeros: int) -> str:
     parts = [f"{table.dataset} {feature.store}: {count} utterances, {facts.modality}, {facts.level} level, {facts.dim}"]
     if feature.names:
         parts[0] += f" ({' to '.join(dict.fromkeys((feature.names[0], feature.names[-1])))})"

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.feature_files import (
-    FACTS,
-    FeatureFile,
-    Imported,
-    ImportedFeature,
-    composed,
-    same_label,
-    sha256,
-)
+from ser.features.importing.feature_files import FACTS, FeatureFile, Imported, ImportedFeature, composed, same_label, sha256
 from ser.features.importing.loading import ImportOptions, Loaded, load
 from ser.metadata.labels import one_spelling
 from ser.metadata.parsing import few
@@ -49,9 +41,7 @@ def gather(sources: Sequence[FeatureFile], options: ImportOptions, table: Table 
     for part in _parts(sources, options):
         ids = [[spelt.get(i, i) for i in map(composed, own)] for own in _ids(part, options, table)]
         for loaded, own in zip(part.loaded, ids, strict=True):
-            feature = features.setdefault(
-                loaded.source.store, ImportedFeature(loaded.source.store, loaded.source.modality)
-            )
+            feature = features.setdefault(loaded.source.store, ImportedFeature(loaded.source.store, loaded.source.modality))
             if feature.modality != loaded.source.modality:
                 raise ConfigError(f"store {feature.store} of {feature.modality} and of {loaded.source.modality}")
             _same_columns(loaded, feature)
@@ -75,9 +65,7 @@ def _same_columns(loaded: Loaded, feature: ImportedFeature) -> None:
     """Files of several parts have the same features in the same order, by their names."""
     if feature.pieces and loaded.names != feature.names and len(loaded.names) == len(feature.names):
         one, other = next(pair for pair in zip(loaded.names, feature.names, strict=True) if pair[0] != pair[1])
-        raise CorpusError(
-            f"{loaded.name} has other columns than the files before it", expected=repr(other), found=repr(one)
-        )
+        raise CorpusError(f"{loaded.name} has other columns than the files before it", expected=repr(other), found=repr(one))
     if not feature.pieces:
         feature.names.extend(loaded.names)
 
@@ -101,9 +89,7 @@ def _parts(sources: Sequence[FeatureFile], options: ImportOptions) -> list[_Part
             parts.setdefault(loaded.part, []).append(loaded)
     for part, facts in beside.items():
         if facts and part not in parts:
-            raise ConfigError(
-                f"--{part or 'features'} has no features", expected="text=FILE, audio=FILE or visual=FILE"
-            )
+            raise ConfigError(f"--{part or 'features'} has no features", expected="text=FILE, audio=FILE or visual=FILE")
     return [_Part(name, loaded) for name, loaded in parts.items()]
 
 
@@ -183,9 +169,7 @@ def _rows(part: _Part, ids: list[list[str]], options: ImportOptions) -> dict[str
             known = rows[utterance].get(column, cell)
             if not same_label(known, cell):
                 raise CorpusError(
-                    f"{loaded.name}: the label of {utterance}",
-                    expected=f"{known!r}, as in the other files",
-                    found=repr(cell),
+                    f"{loaded.name}: the label of {utterance}", expected=f"{known!r}, as in the other files", found=repr(cell)
                 )
             rows[utterance].update({column: known} if cell is None else named)
         for column, cells in loaded.facts.items():

@@ -12,16 +12,7 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, CorpusError
 from ser.features.importing.array_files import Folder
 from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
-from ser.features.importing.feature_files import (
-    Beside,
-    Content,
-    FeatureFile,
-    Values,
-    as_rating,
-    composed,
-    labelled,
-    same_label,
-)
+from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, as_rating, composed, labelled, same_label
 from ser.metadata.build import parse_rating
 from ser.metadata.parsing import few
 from ser.metadata.schema import Scale
@@ -30,10 +21,7 @@ FRAMES, TURNS = "frames", "turns"
 _OWN = ("ids", "lengths")  # facts that are not joined to ids
 # Dialogue features of one modality, as Poria et al. (ACL 2017) publish them: a tuple of arrays (dialogues, turns, features),
 # labels (dialogues, turns), and how many turns each dialogue has. Where data, labels and lengths of each part are:
-_TUPLES = {
-    7: {"train": (0, 1, 5), "test": (2, 3, 6)},
-    13: {"train": (0, 1, 7), "validation": (2, 3, 8), "test": (4, 5, 9)},
-}
+_TUPLES = {7: {"train": (0, 1, 5), "test": (2, 3, 6)}, 13: {"train": (0, 1, 7), "validation": (2, 3, 8), "test": (4, 5, 9)}}
 
 
 @dataclass(frozen=True)
@@ -159,9 +147,7 @@ def _utterances(source: FeatureFile, content: Content, facts: Mapping[str, Besid
     if "lengths" in facts:
         values = _cut_to(values, facts["lengths"], source)
     ids = _ids_of(facts, content, source, len(values))
-    found = {
-        what: _joined(fact, ids, content, options, len(values)) for what, fact in facts.items() if what not in _OWN
-    }
+    found = {what: _joined(fact, ids, content, options, len(values)) for what, fact in facts.items() if what not in _OWN}
     labels = _single(found["labels"], 1, options) if "labels" in found else content.labels
     more = {"speaker": [str(s) for s in found["speakers"]]} if "speakers" in found else {}
     _agree(source, "id", ids, content.ids)
@@ -302,10 +288,7 @@ def _dialogues(
             found=f"{counts.shape}, up to {counts.max()}",
         )
     which, turn = np.nonzero(real)
-    found: dict[str, list[Any]] = {
-        "dialogue": [f"{part or 'dialogue'}-{k:04d}" for k in which.tolist()],
-        "turn": turn.tolist(),
-    }
+    found: dict[str, list[Any]] = {"dialogue": [f"{part or 'dialogue'}-{k:04d}" for k in which.tolist()], "turn": turn.tolist()}
     own = {what: _turns_of(facts[what], real, what, source, options) for what in ("ids", "speakers") if what in facts}
     if "speakers" in own:
         found["speaker"] = [str(s) for s in own["speakers"]]

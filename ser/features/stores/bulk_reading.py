@@ -45,11 +45,7 @@ class Readable(Protocol):
 
 
 def gather(
-    files: Sequence[Readable],
-    numbers: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    out: NDArray[Any],
-    into: NDArray[np.int64],
+    files: Sequence[Readable], numbers: NDArray[np.int64], rows: NDArray[np.int64], out: NDArray[Any], into: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Read utterances of several files, as `fill` does; `numbers` are those of each utterance's file, `(n,)`."""
     sound = np.zeros(len(rows), np.bool_)

@@ -61,12 +61,7 @@ def write_file(path: Path, facts: Facts, provenance: JsonObject, index: Index, b
 
 
 def _write_index(file: h5py.File, facts: Facts, provenance: JsonObject, index: Index) -> None:
-    attributes = {
-        **asdict(facts),
-        "identity": to_json(facts.identity),
-        "provenance": to_json(provenance),
-        "schema": SCHEMA,
-    }
+    attributes = {**asdict(facts), "identity": to_json(facts.identity), "provenance": to_json(provenance), "schema": SCHEMA}
     assets = attributes.pop("assets")
     arrays = arrays_of(index)
     for name, value in attributes.items():
@@ -153,11 +148,7 @@ class StoreFile:
             raise Malformed(self.path, error) from None
 
     def _take(
-        self,
-        attributes: JsonObject,
-        assets: dict[str, str],
-        arrays: dict[str, NDArray[Any]],
-        datasets: dict[str, h5py.Dataset],
+        self, attributes: JsonObject, assets: dict[str, str], arrays: dict[str, NDArray[Any]], datasets: dict[str, h5py.Dataset]
     ) -> None:
         """Keep what the file holds, checked."""
         del attributes["schema"]

@@ -29,9 +29,7 @@ def differences(there: Facts, here: Facts) -> list[str]:
         return [f"encoder is {there.encoder} there and {here.encoder} here"]
     old, new = _flat(asdict(there)), _flat(asdict(here))
     return [
-        f"{key} differs"
-        if key.startswith("assets.")
-        else f"{key} is {_show(old, key)} there and {_show(new, key)} here"
+        f"{key} differs" if key.startswith("assets.") else f"{key} is {_show(old, key)} there and {_show(new, key)} here"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]

@@ -52,11 +52,7 @@ def info(path: Path, verbose: bool = False) -> str:
 
 def details(store: FeatureStore) -> str:
     """Identity and provenance, as indented JSON."""
-    held = {
-        "identity": store.facts.identity,
-        "provenance": store.attrs["provenance"],
-        "assets": sorted(store.assets),
-    }
+    held = {"identity": store.facts.identity, "provenance": store.attrs["provenance"], "assets": sorted(store.assets)}
     return json.dumps({**held, "sha256": store.sha256}, indent=2, ensure_ascii=False)
 
 

@@ -103,8 +103,7 @@ class FeatureStore:
 
         if self.level == FRAME or len(self.shape) != 1:
             raise StoreError(
-                f"{self.path} does not have one vector per utterance",
-                action="Take each utterance: store[utterance_id].",
+                f"{self.path} does not have one vector per utterance", action="Take each utterance: store[utterance_id]."
             )
         index = pd.Index(self.ids, name="utterance_id")
         names = [f"f{i}" for i in range(self.dim)]

@@ -191,9 +191,7 @@ class Streamed:
         first, last = np.searchsorted(self.offsets, [begin, end])
         if self.changes or (self.offsets[first], self.offsets[last]) != (begin, end):
             raise IndexError(f"rows {begin} to {end} are not whole utterances, as they are stored")
-        return replace(
-            self, places=self.places[first:last], offsets=self.offsets[first : last + 1] - self.offsets[first]
-        )
+        return replace(self, places=self.places[first:last], offsets=self.offsets[first : last + 1] - self.offsets[first])
 
 
 def concatenated(parts: Sequence["NDArray[Any] | Streamed"]) -> "NDArray[Any] | Streamed":

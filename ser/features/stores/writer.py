@@ -180,10 +180,7 @@ class StoreWriter:
             self._say(salvage(path, aside))
 
     def _clean(self) -> None:
-        for folder, pattern in (
-            (self.path.parent, f".{self.path.name}.*.tmp"),
-            (shards_folder(self.path), ".*.tmp"),
-        ):
+        for folder, pattern in ((self.path.parent, f".{self.path.name}.*.tmp"), (shards_folder(self.path), ".*.tmp")):
             for left_over in folder.glob(pattern):
                 left_over.unlink(missing_ok=True)
 

@@ -118,9 +118,7 @@ def fold_lines(source: Path) -> Iterator[Line]:
 
 
 def _row(line: RawRow, where: str) -> Row:
-    lacking = [
-        name for name, other in (("key", "key"), ("wav", "audio"), ("emo", "label")) if not {name, other} & set(line)
-    ]
+    lacking = [name for name, other in (("key", "key"), ("wav", "audio"), ("emo", "label")) if not {name, other} & set(line)]
     if lacking:
         raise CorpusError(where, expected="key, wav and emo, as EmoBox writes them", found=f"no {lacking[0]}")
     row: Row = {

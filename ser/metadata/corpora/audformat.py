@@ -51,9 +51,7 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
     told = {name: table for name, table in tables.items() if _emotion(table) is not None}
     if not told:
         columns = [f"{name}: {', '.join(table.df.columns)}" for name, table in tables.items()]
-        raise CorpusError(
-            f"{root}: no table has emotions", expected="a column emotion", found="; ".join(columns) or "none"
-        )
+        raise CorpusError(f"{root}: no table has emotions", expected="a column emotion", found="; ".join(columns) or "none")
     joined = _by_file(tables)
     speakers = _speakers(database)
     rows: dict[tuple[Any, ...], RawRow] = {}

@@ -28,14 +28,7 @@ processedResults/tabulatedVotes.csv     listeners' votes
 processedResults/summaryTable.csv       mean levels that listeners and viewers gave
 SentenceFilenames.csv                   the list of files, used where there is no audio
 """
-LABELS = {
-    "ANG": "anger",
-    "DIS": "disgust",
-    "FEA": "fear",
-    "HAP": "happiness",
-    "NEU": "neutral",
-    "SAD": "sadness",
-}
+LABELS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral", "SAD": "sadness"}
 LEVELS = {"voice_level": "VoiceLevel", "face_level": "FaceLevel", "audiovisual_level": "MultiModalLevel"}
 DIMENSIONS = dict.fromkeys(LEVELS, (0, 100))
 UTTERANCES = 7442
@@ -186,17 +179,11 @@ def _levels(rows: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
             given = {column: [float(x) for x in row[name].split(":")] for column, name in LEVELS.items() if row[name]}
         except ValueError:
             cells = ", ".join(row[name] for name in LEVELS.values())
-            raise CorpusError(
-                f"summaryTable.csv: {row['FileName']}", expected="levels such as 69.1", found=cells
-            ) from None
+            raise CorpusError(f"summaryTable.csv: {row['FileName']}", expected="levels such as 69.1", found=cells) from None
         levels[row["FileName"]] = {column: round(sum(values) / len(values), 6) for column, values in given.items()}
     return levels
 
 
 def _loss(lacking: list[str]) -> str:
-    lost = {
-        "VideoDemographics.csv": "sex and age of actors",
-        "tabulatedVotes.csv": "votes",
-        "summaryTable.csv": "levels",
-    }
+    lost = {"VideoDemographics.csv": "sex and age of actors", "tabulatedVotes.csv": "votes", "summaryTable.csv": "levels"}
     return " and no ".join(lost[name] for name in lacking)

@@ -62,11 +62,7 @@ def example(root: Path) -> Path:
     """Write an example tree and return its root."""
     package, arrow = optional("datasets"), optional("pyarrow")
     features = package.Features(
-        {
-            "audio": package.Audio(),
-            "emotion": package.ClassLabel(names=["happy", "sad"]),
-            "speaker_id": package.Value("string"),
-        }
+        {"audio": package.Audio(), "emotion": package.ClassLabel(names=["happy", "sad"]), "speaker_id": package.Value("string")}
     )
     made = package.DatasetDict()
     for split, names in (("train", "ab"), ("test", "c")):
@@ -94,9 +90,7 @@ def _splits(root: Path, package: Any) -> dict[str, Any]:
         saved = package.load_from_disk(str(root))
     except Exception as error:
         raise CorpusError(
-            f"{root}: no Hugging Face dataset",
-            expected="a folder as save_to_disk or a hub repository leaves it",
-            found=error,
+            f"{root}: no Hugging Face dataset", expected="a folder as save_to_disk or a hub repository leaves it", found=error
         ) from error
     return dict(saved) if isinstance(saved, package.DatasetDict) else {"all": saved}
 

@@ -25,13 +25,7 @@ TREE = """
 bea_Amused/amused_1-28_0001.wav         6,887 files of bea, jenie, josh and sam
 cmuarctic.data                          text, if it is there (CMU ARCTIC's list of sentences)
 """
-LABELS = {
-    "amused": "other",
-    "anger": "anger",
-    "disgust": "disgust",
-    "neutral": "neutral",
-    "sleepiness": "other",
-}
+LABELS = {"amused": "other", "anger": "anger", "disgust": "disgust", "neutral": "neutral", "sleepiness": "other"}
 UTTERANCES = 6887
 SENTENCES = 593
 NOTES = (

@@ -14,8 +14,7 @@ from ser.metadata.schema import Row
 
 TITLE = "Emozionalmente, a crowdsourced Italian speech emotional corpus"
 CITATION = (
-    "F. Catania: Emozionalmente: a crowdsourced Italian speech emotional corpus. Zenodo, 2022. "
-    "doi:10.5281/zenodo.6569824"
+    "F. Catania: Emozionalmente: a crowdsourced Italian speech emotional corpus. Zenodo, 2022. doi:10.5281/zenodo.6569824"
 )
 LICENCE = "CC BY 4.0"
 URL = "https://zenodo.org/record/6569824"
@@ -49,9 +48,7 @@ def parse(root: Path) -> Iterator[Row]:
     Raises:
         CorpusError: no `samples.csv`, a table without its columns, or an emotion that the corpus does not have.
     """
-    tables = {
-        path.rsplit("/", 1)[-1]: root / path for path in sorted(files_below(root, ".csv"), key=lambda p: -p.count("/"))
-    }
+    tables = {path.rsplit("/", 1)[-1]: root / path for path in sorted(files_below(root, ".csv"), key=lambda p: -p.count("/"))}
     if "samples.csv" not in tables:
         raise CorpusError(
             f"{root} holds no table of Emozionalmente",
@@ -96,9 +93,7 @@ def example(root: Path) -> Path:
         "file_name,evaluator,audio_quality,emotion_recognized\n"
         "1001.wav,e1,good,joy\n1001.wav,e2,bad,surprise\n1001.wav,e3,good,joy\n1003.wav,e1,good,disgust\n",
     )
-    write_text(
-        top / "metadata" / "users.csv", "username,gender,age,mother_tongue\nanna1,female,31,it\nugo7,male,45,it\n"
-    )
+    write_text(top / "metadata" / "users.csv", "username,gender,age,mother_tongue\nanna1,female,31,it\nugo7,male,45,it\n")
     return root
 
 

@@ -66,8 +66,6 @@ def example(root: Path) -> Path:
     folder = root / "Raw JL corpus (unchecked and unannotated)" / "JL(wav+txt)"
     names = ("female1_angry_10a_1", "male2_excited_10b_2", "female2_anxious_10a_1")
     for name in names:
-        write_text(
-            folder / f"{name}.txt", "They went by the lake.\n" if "anxious" not in name else "Where can it be?\n"
-        )
+        write_text(folder / f"{name}.txt", "They went by the lake.\n" if "anxious" not in name else "Where can it be?\n")
     write_tones(folder, *(f"{name}.wav" for name in names))
     return root

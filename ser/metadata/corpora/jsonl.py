@@ -22,9 +22,7 @@ FILE.jsonl              an object a line: {"path": "a.wav", "emotion": "angry", 
 LABELS = BY_WORD
 UTTERANCES = None
 SENTENCES = None
-NOTES = (
-    "Keys are the columns of the utterance table, or their usual other names, as for csv; votes may be an object.",
-)
+NOTES = ("Keys are the columns of the utterance table, or their usual other names, as for csv; votes may be an object.",)
 
 
 def parse(root: Path, ratings: Sequence[str] = (), audio: Path | None = None) -> Iterator[Row]:

@@ -92,9 +92,7 @@ def parse(root: Path) -> Iterator[Row]:
 def example(root: Path) -> Path:
     """Write an example tree and return its root."""
 
-    def said(
-        begin: str, end: str, text: str, by: str, votes: tuple[str, ...], main: str, several: str
-    ) -> dict[str, Any]:
+    def said(begin: str, end: str, text: str, by: str, votes: tuple[str, ...], main: str, several: str) -> dict[str, Any]:
         annotation = {f"EmoAnnotator{n}": vote for n, vote in enumerate(votes, start=1)}
         annotation |= {"final_mul_emo": several, "final_main_emo": main}
         return {"StartTime": begin, "EndTime": end, "Text": text, "Speaker": by, "EmoAnnotation": annotation}

@@ -102,10 +102,7 @@ def example(root: Path) -> Path:
     raw = root / "Raw"
     for video in ("-aBcDeFgH12", "45678"):
         write_tone(raw / "Audio" / "Full" / "WAV_16000" / f"{video}.wav", seconds=2.0)
-    lines = (
-        "-aBcDeFgH12___1___-0.4576___0.8___Now ___ this is good.",
-        "-aBcDeFgH12___0___0.8___1.9___And I'd say so again.",
-    )
+    lines = ("-aBcDeFgH12___1___-0.4576___0.8___Now ___ this is good.", "-aBcDeFgH12___0___0.8___1.9___And I'd say so again.")
     write_text(raw / "Transcript" / "Segmented" / "Combined" / "-aBcDeFgH12.txt", "\n".join(lines) + "\n")
     segments = {
         "-aBcDeFgH12": ([[0.8, 1.9], [-0.4576, 0.8]], [[1, 0.6667, 0, 0, 0, 0, 0], [-2, 0, 1, 0.3333, 0, 0, 0]]),

@@ -65,9 +65,7 @@ SPLITS = {"Train": "train", "Validation": "validation", "Development": "validati
 WITHOUT_SPLIT = ("Test2", "Test3", "")
 CONSENSUS = ("labels_consensus.csv", "labels_concensus.csv")
 DETAILED = ("labels_detailed.csv", "labels_detailed.json")
-WORDS = {
-    name: from_word(name) for name in ("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral")
-}
+WORDS = {name: from_word(name) for name in ("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral")}
 _COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 _NAME = re.compile(r"MSP-PODCAST_(\d+)_\d+(?:_\d+)*", re.ASCII)
 _PART = re.compile(r"(\w+); *(\S+)\s*$")
@@ -98,9 +96,7 @@ def parse(root: Path) -> Iterator[Row]:
             unlabelled.discard(name)
             yield _unlabelled(name, audio[name])
     if lacking:
-        LOG.warning(
-            "utterances without votes: %d (%s)", lacking, f"not in {DETAILED[0]}" if votes else f"no {DETAILED[0]}"
-        )
+        LOG.warning("utterances without votes: %d (%s)", lacking, f"not in {DETAILED[0]}" if votes else f"no {DETAILED[0]}")
     if silent:
         LOG.warning("utterances without their audio: %d (text only)", silent)
     left_out(len(unlabelled), f"audio files without labels ({few(sorted(unlabelled), 3)})")
@@ -129,9 +125,7 @@ def folds(root: Path) -> Iterator[Line]:
 
 def example(root: Path) -> Path:
     """Write an example tree and return its root."""
-    write_tones(
-        root, *(f"Audios/MSP-PODCAST_{name}.wav" for name in ("0001_0008", "0001_0019", "0023_0161", "0155_0004"))
-    )
+    write_tones(root, *(f"Audios/MSP-PODCAST_{name}.wav" for name in ("0001_0008", "0001_0019", "0023_0161", "0155_0004")))
     write_text(root / "readme.txt", "MSP-PODCAST Database\nRelease 1.12 (June 6, 2024)\n")
     write_text(
         root / "Labels" / "labels_consensus.csv",

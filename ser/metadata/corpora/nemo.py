@@ -14,8 +14,7 @@ from ser.metadata.schema import Row
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
 CITATION = (
-    "I. Christop: nEMO: Dataset of Emotional Speech in Polish. LREC-COLING 2024, 12111-12116. "
-    "doi:10.48550/arXiv.2404.06292"
+    "I. Christop: nEMO: Dataset of Emotional Speech in Polish. LREC-COLING 2024, 12111-12116. doi:10.48550/arXiv.2404.06292"
 )
 LICENCE = "CC BY-NC-SA 4.0"
 URL = "https://github.com/amu-cai/nEMO"
@@ -78,9 +77,7 @@ def example(root: Path) -> Path:
 
 def _facts(root: Path) -> dict[str, dict[str, str]]:
     """Utterance -> its line of `data.tsv`, which lies at the root or above `samples/`; {} where it is not there."""
-    file = next(
-        (p for p in (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv")) if p.is_file()), None
-    )
+    file = next((p for p in (root / "data.tsv", root.parent / "data.tsv", *root.glob("*/data.tsv")) if p.is_file()), None)
     if file is None:
         LOG.warning("not there: data.tsv; so no text, gender and age")
         return {}

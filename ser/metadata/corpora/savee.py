@@ -24,15 +24,7 @@ TREE = """
 AudioData/DC/a01.wav                480 files: a folder for each speaker (DC, JE, JK, KL)
 ALL/DC_a01.wav                      or all in one folder, with the speaker in the name
 """
-LABELS = {
-    "a": "anger",
-    "d": "disgust",
-    "f": "fear",
-    "h": "happiness",
-    "n": "neutral",
-    "sa": "sadness",
-    "su": "surprise",
-}
+LABELS = {"a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "n": "neutral", "sa": "sadness", "su": "surprise"}
 UTTERANCES = 480
 SENTENCES = 120
 NOTES = (

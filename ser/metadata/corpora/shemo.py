@@ -73,6 +73,4 @@ def _texts(root: Path) -> dict[str, str]:
         listed = json.loads(read_text(file))
         return {name.removesuffix(".wav"): str(entry.get("transcript", "")) for name, entry in listed.items()}
     except (ValueError, AttributeError) as error:
-        raise CorpusError(
-            f"{file}", expected='JSON such as {"F01A01": {"transcript": ...}}', found=str(error)
-        ) from None
+        raise CorpusError(f"{file}", expected='JSON such as {"F01A01": {"transcript": ...}}', found=str(error)) from None

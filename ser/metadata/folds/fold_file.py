@@ -100,9 +100,7 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
         fold, part = line["fold"], line["part"]
         part = part_of(part) or part
         if part not in (*PARTS, UNUSED):
-            raise ConfigError(
-                f"{path}, line {number}: unknown part {part!r}", expected=f"{', '.join(PARTS)} or {UNUSED}"
-            )
+            raise ConfigError(f"{path}, line {number}: unknown part {part!r}", expected=f"{', '.join(PARTS)} or {UNUSED}")
         of_fold = parts.setdefault(fold, {})
         sources[fold] = (line.get("validation_by") or "split", (line.get("carved") or "no") == "yes")
         row = position.get(line["utterance_id"])
@@ -170,9 +168,7 @@ def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) ->
     fold_of = {line["utterance_id"]: line["fold"] for line in lines}
     lacking = [i for i in position if i not in fold_of]
     if lacking:
-        raise ConfigError(
-            f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first", expected="a fold for each"
-        )
+        raise ConfigError(f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first", expected="a fold for each")
     twice = next((line["utterance_id"] for line in lines if fold_of[line["utterance_id"]] != line["fold"]), None)
     if twice is not None:
         raise ConfigError(

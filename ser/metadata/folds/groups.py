@@ -29,9 +29,7 @@ def divide(values: Groups, labels: Rows, options: FoldOptions, what: str) -> dic
     groups = np.array(sorted(set(values)), dtype=object)
     if options.folds is None:
         if options.stratified:
-            raise ConfigError(
-                "--stratified without --folds: leave-one-out has no choice to make", action="Add --folds K."
-            )
+            raise ConfigError("--stratified without --folds: leave-one-out has no choice to make", action="Add --folds K.")
         return {str(g): np.array([g], dtype=object) for g in groups}
     enough(options.folds, len(groups), what)
     if options.stratified:
@@ -78,9 +76,7 @@ def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions
             out[rng.integers(len(out))] = True
         kind = "utterance"
     else:
-        raise CorpusError(
-            f"validation by {by}: the training part has {len(groups)}", expected="three or more, all known"
-        )
+        raise CorpusError(f"validation by {by}: the training part has {len(groups)}", expected="three or more, all known")
     return replace(fold, train=fold.train[~out], validation=fold.train[out], validation_by=kind, carved=True)
 
 
@@ -119,9 +115,7 @@ def next_as_validation(values: Groups, divided: dict[str, Groups], by: str) -> l
     for number, name in enumerate(names):
         test, other = list(divided[name]), list(divided[names[(number + 1) % len(names)]])
         train = np.flatnonzero(~np.isin(values, [*test, *other]))
-        folds.append(
-            Fold(name, train, np.flatnonzero(np.isin(values, other)), np.flatnonzero(np.isin(values, test)), by)
-        )
+        folds.append(Fold(name, train, np.flatnonzero(np.isin(values, other)), np.flatnonzero(np.isin(values, test)), by))
     return folds
 
 

@@ -80,9 +80,7 @@ def _seed1(table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions
     values = frame["session"].to_numpy()
     sessions = sorted(set(values) - {""})
     if len(sessions) == 5 and "" not in values:
-        train, validation, test = (
-            np.flatnonzero(np.isin(values, s)) for s in (sessions[:3], sessions[3:4], sessions[4:])
-        )
+        train, validation, test = (np.flatnonzero(np.isin(values, s)) for s in (sessions[:3], sessions[3:4], sessions[4:]))
         return [Fold("seed1", train, validation, test, "session")]
     values = frame["speaker"].to_numpy()
     speakers = np.array(sorted(set(values)), dtype=object)
@@ -172,9 +170,7 @@ def why_random(table: Table) -> str:
     return f"there are {speaker.nunique()} speakers, and protocol speaker needs three"
 
 
-def make_folds(
-    name: str, table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions | None = None
-) -> list[Fold]:
+def make_folds(name: str, table: Table, frame: pd.DataFrame, labels: Rows, options: FoldOptions | None = None) -> list[Fold]:
     """Make the folds of a protocol over the rows in use.
 
     Args:

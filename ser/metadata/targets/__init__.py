@@ -87,9 +87,7 @@ def parse_target(text: str | Sequence[str], columns: Sequence[str] = ()) -> Targ
     >>> parse_target("emotion,arousal")
     Target(kind='mixed', names=('arousal',))
     """
-    words = tuple(
-        w for word in ([text] if isinstance(text, str) else text) for w in (p.strip() for p in word.split(",")) if w
-    )
+    words = tuple(w for word in ([text] if isinstance(text, str) else text) for w in (p.strip() for p in word.split(",")) if w)
     if any(registry.names_part(TARGETS, word) for word in words):
         raise ConfigError(
             f"--target {text}: targets are not read from files or modules",

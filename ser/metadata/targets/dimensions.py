@@ -24,9 +24,7 @@ SELECTIONS = ("CCC", "loss", "last")
 UNUSED = ("class_weights", "label_smoothing")
 
 
-def read(
-    table: "Table", rule: "Scheme | None", names: tuple[str, ...], shared: Sequence[str] | None = None
-) -> TargetRows:
+def read(table: "Table", rule: "Scheme | None", names: tuple[str, ...], shared: Sequence[str] | None = None) -> TargetRows:
     """The rows that are rated on all of the named dimensions.
 
     Raises:
@@ -49,9 +47,7 @@ def read(
     values = values[keep]
     flat = [name for name, spread in zip(names, np.ptp(values, axis=0), strict=True) if spread == 0]
     if flat:
-        raise ConfigError(
-            f"--target {','.join(names)}: all values of {flat[0]} are {values[0, names.index(flat[0])]:g}"
-        )
+        raise ConfigError(f"--target {','.join(names)}: all values of {flat[0]} are {values[0, names.index(flat[0])]:g}")
     dropped = {f"no {' or no '.join(names)}": int((~keep).sum())} if not keep.all() else {}
     nothing = np.zeros(len(values))
     return TargetRows(keep, names, values, nothing.astype(np.int64), nothing.astype(bool), dropped)

@@ -47,14 +47,10 @@ def resolve(asked: str, dataset: str, workspace: Workspace) -> str:
     if asked == ASR and len(there) == 1:
         return there[0]
     if asked == ASR and there:
-        raise ConfigError(
-            f"{dataset} has transcripts of several models: {', '.join(there)}", action="Name one of them."
-        )
+        raise ConfigError(f"{dataset} has transcripts of several models: {', '.join(there)}", action="Name one of them.")
     if asked == ASR or asked.startswith(PREFIX):
         raise _no_transcripts(dataset, asked)
-    raise ConfigError(
-        f"there is no text source {asked!r}", expected="corpus, asr, asr-MODEL, simulated, simulated-SEED"
-    )
+    raise ConfigError(f"there is no text source {asked!r}", expected="corpus, asr, asr-MODEL, simulated, simulated-SEED")
 
 
 def identity(source: str, dataset: str, workspace: Workspace) -> JsonObject:
@@ -82,9 +78,7 @@ def with_text(frame: pd.DataFrame, source: str, dataset: str, workspace: Workspa
         seed = int(source.partition("-")[2] or 0)
         pairs = zip(frame["emotion"], frame["utterance_id"], strict=True)
         texts = [simulated.sentence(emotion, utterance, seed) for emotion, utterance in pairs]
-    replaced: pd.DataFrame = frame.assign(
-        text=texts, text_source=[kind_of_source(source) if text else "" for text in texts]
-    )
+    replaced: pd.DataFrame = frame.assign(text=texts, text_source=[kind_of_source(source) if text else "" for text in texts])
     return replaced
 
 
@@ -103,9 +97,7 @@ def is_simulated(source: str, frame: pd.DataFrame) -> bool:
     return kind_of_source(source) == SIMULATED or (source == CORPUS and bool((frame["text_source"] == SIMULATED).any()))
 
 
-def text_stamps(
-    sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
+def text_stamps(sources: Mapping[str, str], frame: pd.DataFrame, identities: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Sentences that results of text must carry.
 
     Args:
@@ -116,9 +108,7 @@ def text_stamps(
     found = []
     for store, source in sources.items():
         if is_simulated(source, frame):
-            found.append(
-                f"{LEAKS}: the sentences of {store} were written for each emotion and chosen by the true label"
-            )
+            found.append(f"{LEAKS}: the sentences of {store} were written for each emotion and chosen by the true label")
         elif kind_of_source(source) == ASR:
             model = identities[store].get("text_source", {}).get("model", source)
             found.append(f"recognised text: {store} is of transcripts by {model}, not of the corpus's text")

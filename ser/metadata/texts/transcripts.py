@@ -101,12 +101,7 @@ def failures_file(workspace: Workspace, dataset: str, source: str) -> Path:
 
 
 def _values(utterance: str, made: Transcript) -> dict[str, str]:
-    return {
-        "utterance_id": utterance,
-        "text": made.text,
-        "language": made.language,
-        "source_sha256": made.source.hex(),
-    }
+    return {"utterance_id": utterance, "text": made.text, "language": made.language, "source_sha256": made.source.hex()}
 
 
 def _entry(values: Any) -> tuple[str, Transcript] | None:

@@ -52,14 +52,7 @@ TRAINING: dict[str, Any] = {
 }
 HIDDEN = {"hidden": "512,256", "dropout": 0.5, "input_dropout": 0.2}
 MLP: dict[str, Any] = {**TRAINING, "target": "emotion", "head": "mlp", "head_options": HIDDEN, "lr": 1e-3, "epochs": 40}
-LINEAR: dict[str, Any] = {
-    **TRAINING,
-    "target": "emotion",
-    "head": "linear",
-    "head_options": {},
-    "lr": 1e-2,
-    "epochs": 100,
-}
+LINEAR: dict[str, Any] = {**TRAINING, "target": "emotion", "head": "linear", "head_options": {}, "lr": 1e-2, "epochs": 100}
 OF_VOTES = {"target": "votes", "loss": "soft_cross_entropy", "selection": "loss"}
 OF_DIMENSIONS = {"loss": "ccc", "selection": "CCC", "class_weights": "none", "label_smoothing": 0.0}
 
@@ -114,16 +107,12 @@ class Preset:
     @property
     def average_in_words(self) -> str:
         """The way in which our value is averaged."""
-        return (
-            "mean over the folds of each run" if self.average == "folds" else "test predictions of all folds together"
-        )
+        return "mean over the folds of each run" if self.average == "folds" else "test predictions of all folds together"
 
 
 def presets() -> dict[str, Preset]:
     """All presets by name."""
-    return {
-        name: one for plugin in registry.names(FOLDER) for name, one in registry.load(FOLDER, plugin).PRESETS.items()
-    }
+    return {name: one for plugin in registry.names(FOLDER) for name, one in registry.load(FOLDER, plugin).PRESETS.items()}
 
 
 def preset(name: str) -> Preset:

@@ -91,14 +91,8 @@ PRESETS = {
         (0.821, 0.877, 0.870, 0.913),
         "The folds share all ten speakers between training and test: quote one speaker out beside it (--protocol speaker).",
     ),
-    "emobox-iemocap": _of(
-        "iemocap", 5531, "4", (0.583, 0.639, 0.631, 0.735), "Five sessions; excitement counts as happiness."
-    ),
+    "emobox-iemocap": _of("iemocap", 5531, "4", (0.583, 0.639, 0.631, 0.735), "Five sessions; excitement counts as happiness."),
     "emobox-cremad": _of(
-        "cremad",
-        7442,
-        "native",
-        (0.620, 0.711, 0.696, 0.768),
-        "One split, which shares speakers between training and test.",
+        "cremad", 7442, "native", (0.620, 0.711, 0.696, 0.768), "One split, which shares speakers between training and test."
     ),
 }

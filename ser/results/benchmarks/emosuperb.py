@@ -64,20 +64,10 @@ PRESETS = {
         sha256="c2b128d8497e06b2bfc1f9af0115484fa7d1233d1b3cc762ea341b35a99c008f",
     ),
     "emosuperb-iemocap": _of(
-        "iemocap",
-        "native-without-oth",
-        9,
-        "session",
-        (0.329, 0.336, 0.337, 0.339, 0.331, 0.320, 0.306, 0.242),
-        UNTESTED,
+        "iemocap", "native-without-oth", 9, "session", (0.329, 0.336, 0.337, 0.339, 0.331, 0.320, 0.306, 0.242), UNTESTED
     ),
     "emosuperb-mspimprov": _of(
-        "mspimprov",
-        "4",
-        4,
-        "session",
-        (0.552, 0.559, 0.553, 0.555, 0.536, 0.512, 0.469, 0.305),
-        UNTESTED,
+        "mspimprov", "4", 4, "session", (0.552, 0.559, 0.553, 0.555, 0.536, 0.512, 0.469, 0.305), UNTESTED
     ),
     "emosuperb-msppodcast": _of(
         "msppodcast",

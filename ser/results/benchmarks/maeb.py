@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 SEED, PARTS = 42, 5
 CODE = "repository embeddings-benchmark/mteb, abstasks/classification.py; El Assadi et al., arXiv 2602.16008"
-RESULTS = (
-    "repository embeddings-benchmark/results, main_score of {}.json, mteb 1.38.33; El Assadi et al., arXiv 2602.16008"
-)
+RESULTS = "repository embeddings-benchmark/results, main_score of {}.json, mteb 1.38.33; El Assadi et al., arXiv 2602.16008"
 SYSTEMS = ("whisper-tiny", "whisper-large-v3", "wav2vec2-base", "hubert-base", "wavlm-base")
 OPTIONS = {
     **DATA,
@@ -76,9 +74,7 @@ def _shuffled(order: "range | list[int]") -> list[int]:
     return found
 
 
-def _of(
-    corpus: str, utterances: int, shots: int, *remarks: str, task: str = "", values: tuple[float, ...] = ()
-) -> Preset:
+def _of(corpus: str, utterances: int, shots: int, *remarks: str, task: str = "", values: tuple[float, ...] = ()) -> Preset:
     published = dict(zip(SYSTEMS, values, strict=True)) if values else {}
     source = RESULTS.format(task) if values else CODE
     said = (*ORDER, *remarks, *(() if values else (NOT_FOUND,)))

@@ -228,9 +228,7 @@ def _keys(member: Member, folds: list[str]) -> dict[int, tuple[int, ...]]:
     """By run: the seeds of the folds; runs that lack one of the folds are left out."""
     seeds = {(r.run, r.fold): int(r.seed) for r in member.runs}
     return {
-        run: tuple(seeds[run, fold] for fold in folds)
-        for run in _runs(member)
-        if all((run, fold) in seeds for fold in folds)
+        run: tuple(seeds[run, fold] for fold in folds) for run in _runs(member) if all((run, fold) in seeds for fold in folds)
     }
 
 

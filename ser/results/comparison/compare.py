@@ -60,10 +60,7 @@ def compare_results(
     metric = metric or measure.names[0]
     if metric not in measure.names:
         raise ConfigError(f"--metric {metric}: the results have other metrics", expected=", ".join(measure.names))
-    asked = {
-        "metric": metric,
-        "compared": [[m.summary.experiment, m.summary.config_hash, m.amount] for m in members],
-    }
+    asked = {"metric": metric, "compared": [[m.summary.experiment, m.summary.config_hash, m.amount] for m in members]}
     two = list(combinations(range(len(members)), 2))
     pairs = [_pair((letters[i], members[i]), (letters[j], members[j]), classes, metric) for i, j in two]
     shared = [s for s in members[0].summary.stamps if all(s in m.summary.stamps for m in members)]
@@ -133,9 +130,7 @@ def _pair(a: tuple[str, Member], b: tuple[str, Member], classes: list[str], metr
         a=a_letter,
         b=b_letter,
         power=power.estimate(left, right, who, where, metric, known=known, random=random, p=found.p),
-        per_class=differences.by_class(speakers, classes, known)
-        if measure_of(frames[0]) is MEASURES["emotion"]
-        else {},
+        per_class=differences.by_class(speakers, classes, known) if measure_of(frames[0]) is MEASURES["emotion"] else {},
         gender=differences.by_gender(frames, classes, metric),
         speaker=differences.by_speaker(frames, classes, metric),
         p_holm=None,

@@ -88,20 +88,14 @@ def conformal_answers(
     def of_two(rows: pd.DataFrame) -> pd.DataFrame:
         p = rows[f"p_{name}"].to_numpy(dtype=np.float64)
         has = rows[f"y_{name}"].to_numpy(dtype=np.float64) > 0.5
-        found: pd.DataFrame = rows[["run", "fold", "speaker"]].assign(
-            true=np.where(has, "yes", "no"), p_yes=p, p_no=1 - p
-        )
+        found: pd.DataFrame = rows[["run", "fold", "speaker"]].assign(true=np.where(has, "yes", "no"), p_yes=p, p_no=1 - p)
         return found
 
     return conformal_sets(of_two(test), of_two(validation), ("no", "yes"), together, coverage)
 
 
 def conformal_intervals(
-    test: pd.DataFrame,
-    validation: pd.DataFrame,
-    name: str,
-    together: bool,
-    coverage: float,
+    test: pd.DataFrame, validation: pd.DataFrame, name: str, together: bool, coverage: float
 ) -> ConformalInterval:
     """Measure the intervals of one dimension, each under the limit of the validation part of its run and fold.
 

@@ -88,9 +88,7 @@ def fit_temperatures(validation: pd.DataFrame, classes: Sequence[str]) -> dict[t
         TrainingError: there are no validation predictions.
     """
     if not len(validation):
-        raise TrainingError(
-            "there are no validation predictions to fit a temperature on", action="Leave --calibrate out."
-        )
+        raise TrainingError("there are no validation predictions to fit a temperature on", action="Leave --calibrate out.")
     measure = measure_of(validation)
 
     def aim(rows: pd.DataFrame) -> Any:
@@ -128,11 +126,7 @@ class EvaluationNumbers(NamedTuple):
 
 
 def evaluation_numbers(
-    test: pd.DataFrame,
-    validation: pd.DataFrame | None,
-    classes: Sequence[str],
-    together: bool,
-    found: Temperatures | None,
+    test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool, found: Temperatures | None
 ) -> EvaluationNumbers:
     """Compute the numbers of a set of predictions.
 
@@ -192,14 +186,10 @@ def _described(found: Sequence[_Unit]) -> ProbabilityScores:
 def _change(before: Sequence[_Unit], after: Sequence[_Unit]) -> ScoreChange:
     """After minus before, unit by unit."""
     pairs = list(zip(after, before, strict=True))
-    return ScoreChange(
-        **{name: describe([a.scores[name] - b.scores[name] for a, b in pairs]) for name in calibration.SCORES}
-    )
+    return ScoreChange(**{name: describe([a.scores[name] - b.scores[name] for a, b in pairs]) for name in calibration.SCORES})
 
 
-def abstention(
-    test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool
-) -> Selective:
+def abstention(test: pd.DataFrame, validation: pd.DataFrame | None, classes: Sequence[str], together: bool) -> Selective:
     """Compute risk against coverage, and the outcome of thresholds from validation on the test utterances."""
     unit = units(test, together)["run"].to_numpy()
     confidence, right = _certain(test, classes)
@@ -249,7 +239,6 @@ def _from_validation(
         cover = [float(answered[unit == u].mean()) for u in names]
         reached = [float(1 - right[(unit == u) & answered].mean()) for u in names if answered[unit == u].any()]
         found[f"{risk:g}"] = Threshold(
-            coverage=describe_as(DescribedShare, cover),
-            risk=describe_as(DescribedShare, reached) if reached else None,
+            coverage=describe_as(DescribedShare, cover), risk=describe_as(DescribedShare, reached) if reached else None
         )
     return found

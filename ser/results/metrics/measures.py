@@ -120,11 +120,7 @@ class Dimensions(Measure):
             var_t, var_p, cov = tt - t * t, pp - p * p, tp - t * p
             # What rounding leaves of equal numbers is not variance.
             flat = (var_t <= 1e-12 * np.maximum(tt, 1e-300)) | (var_p <= 1e-12 * np.maximum(pp, 1e-300))
-            of = (
-                concordance(cov, var_t + var_p, t - p)
-                if metric == "CCC"
-                else cov / np.sqrt(np.maximum(var_t * var_p, 0))
-            )
+            of = concordance(cov, var_t + var_p, t - p) if metric == "CCC" else cov / np.sqrt(np.maximum(var_t * var_p, 0))
             found = np.where(flat, 0.0, of)
         return np.asarray(np.where(n > 1, np.clip(found, -1, 1), np.nan))
 

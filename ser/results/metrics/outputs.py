@@ -25,14 +25,7 @@ from ser.results.metrics.intervals import RESAMPLES, describe, quantile_interval
 from ser.results.metrics.measures import measure_of
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.evaluated_output import EvaluatedOutput, OutputCurve
-from ser.results.records.gaps import (
-    MeasuredDifference,
-    MeasuredGap,
-    MeasuredGender,
-    MeasuredGenders,
-    MeasuredLevel,
-    SpeakerGap,
-)
+from ser.results.records.gaps import MeasuredDifference, MeasuredGap, MeasuredGender, MeasuredGenders, MeasuredLevel, SpeakerGap
 from ser.results.records.numbers import Interval, Metrics
 
 Floats = NDArray[np.float64]
@@ -40,11 +33,7 @@ BINS = 10
 
 
 def output_numbers(
-    test: pd.DataFrame,
-    validation: pd.DataFrame,
-    outputs: Sequence[str],
-    together: bool,
-    coverage: float | None,
+    test: pd.DataFrame, validation: pd.DataFrame, outputs: Sequence[str], together: bool, coverage: float | None
 ) -> dict[str, EvaluatedOutput]:
     """The numbers of each output.
 
@@ -72,8 +61,7 @@ def output_numbers(
 def _agreement(unit: pd.DataFrame, truth: str, answer: str, scores: Metrics) -> EvaluatedOutput:
     """Bias, slope, gap and curve over units, beside the scores."""
     each = [
-        (rows[truth].to_numpy(dtype=np.float64), rows[answer].to_numpy(dtype=np.float64))
-        for _, rows in unit.groupby("run")
+        (rows[truth].to_numpy(dtype=np.float64), rows[answer].to_numpy(dtype=np.float64)) for _, rows in unit.groupby("run")
     ]
     slopes = [s for s in (_slope(t, p) for t, p in each) if s is not None]
     bins = min(BINS, *(len(p) for _, p in each))
@@ -123,9 +111,7 @@ def output_gaps(test: pd.DataFrame, outputs: Sequence[str], by: str = "gender") 
         groups[name] = MeasuredGender(scores=scores, n=int(own["utterance_id"].nunique()), speakers=len(counts))
     gaps = []
     for a, b in combinations(names, 2):
-        levels = zip(
-            measure.names, means[a] - means[b], _intervals(drawn[a] - drawn[b], len(measure.names)), strict=True
-        )
+        levels = zip(measure.names, means[a] - means[b], _intervals(drawn[a] - drawn[b], len(measure.names)), strict=True)
         differences = {metric: MeasuredDifference(difference=float(d), ci_95=ends) for metric, d, ends in levels}
         gaps.append(MeasuredGap(between=(a, b), scores=differences))
     return MeasuredGenders(groups=groups, gaps=gaps)
@@ -165,9 +151,7 @@ def output_speaker_gap(test: pd.DataFrame, outputs: Sequence[str]) -> SpeakerGap
         own = np.split(sums, begins[1:])[k]
         weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=RESAMPLES).astype(np.float64)
         drawn.append(scores((weights @ own.reshape(len(own), -1)).reshape(RESAMPLES, *own.shape[1:])))
-    chance = np.array(
-        [np.ptp(scores(np.add.reduceat(sums[rng.permutation(len(sums))], begins))) for _ in range(PERMUTATIONS)]
-    )
+    chance = np.array([np.ptp(scores(np.add.reduceat(sums[rng.permutation(len(sums))], begins))) for _ in range(PERMUTATIONS)])
     return speaker_gap(enough, whole, _intervals((drawn[0] - drawn[1])[None], 1)[0], chance)
 
 

@@ -146,9 +146,7 @@ def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, ClassScores]:
     return found
 
 
-def _by_group(
-    test: pd.DataFrame, classes: Sequence[str], column: str
-) -> tuple[dict[str, GroupScores], GroupGap | None]:
+def _by_group(test: pd.DataFrame, classes: Sequence[str], column: str) -> tuple[dict[str, GroupScores], GroupGap | None]:
     """Scores of each gender or speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
     names, counts = _tally_groups(test, classes, column)
     if not names:
@@ -232,8 +230,7 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
     _refuse_twice(test, ["run", "utterance_id"], "in the test folds of one run")
     counts = {split: _tally_folds(part, classes, split, measure) for split, part in parts.items() if len(part)}
     described = {
-        split: metrics_over_runs({name: v.mean(axis=1) for name, v in measure.scores(c).items()})
-        for split, c in counts.items()
+        split: metrics_over_runs({name: v.mean(axis=1) for name, v in measure.scores(c).items()}) for split, c in counts.items()
     }
     pooled = counts["test"].sum(axis=1)
     speakers, by_speaker = _tally_groups(test, classes, "speaker")

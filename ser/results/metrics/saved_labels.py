@@ -33,9 +33,7 @@ def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tu
     return float(amounts[-1]), "more than"
 
 
-def saved_labels(
-    curves: dict[str, dict[str, float]], scratch: dict[str, float], zero_shot: float | None
-) -> list[SavedLabels]:
+def saved_labels(curves: dict[str, dict[str, float]], scratch: dict[str, float], zero_shot: float | None) -> list[SavedLabels]:
     """Express each method's scores in target data.
 
     Percentages are measured on the curve of percentages, shots on that of shots.

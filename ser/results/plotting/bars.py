@@ -128,9 +128,7 @@ def draw_points(
         if value is None:
             continue
         if 1 < len(value.values) <= SOME_RUNS:
-            axes.plot(
-                value.values, [y + 0.22] * len(value.values), "o", color=PALETTE[5], markersize=3.5, markeredgewidth=0
-            )
+            axes.plot(value.values, [y + 0.22] * len(value.values), "o", color=PALETTE[5], markersize=3.5, markeredgewidth=0)
         axes.plot([value.mean], [y], "o", color=PALETTE[0], markersize=7)
         if value.ci_95:
             axes.plot(value.ci_95, [y, y], color=PALETTE[0], linewidth=2, solid_capstyle="butt")

@@ -85,9 +85,7 @@ def plot_store(
         if not given:
             raise ConfigError(f"{name} names nothing", expected="one name or several")
     if not 0 <= seed < 2**32:
-        raise ConfigError(
-            f"seed = {seed}", expected="a whole number from 0 to 4294967295, which is what the methods take"
-        )
+        raise ConfigError(f"seed = {seed}", expected="a whole number from 0 to 4294967295, which is what the methods take")
     twice = next((name for name in corpora if corpora.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"{twice} is named twice", expected="each dataset once")
@@ -113,17 +111,13 @@ def _read(datasets: Sequence[str], space: Workspace, store: str, limit: int, see
         values.append(_vectors(data.blocks[0]))
         names.append(data.blocks[0].name)
     if len({v.shape[1] for v in values}) > 1 or len(set(names)) > 1:
-        raise ConfigError(
-            "the datasets have different features", found=", ".join(names), action="Name one store of all."
-        )
+        raise ConfigError("the datasets have different features", found=", ".join(names), action="Name one store of all.")
     frame, every = pd.concat(frames, ignore_index=True), np.concatenate(values)
     chosen = np.arange(len(every))
     if len(every) > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(len(every), limit, replace=False))
     if len(chosen) < 5:
-        raise ConfigError(
-            f"{names[0]} has too few utterances for a picture", expected="five or more", found=len(chosen)
-        )
+        raise ConfigError(f"{names[0]} has too few utterances for a picture", expected="five or more", found=len(chosen))
     return Shown(names[0], frame.iloc[chosen].reset_index(drop=True), _components(every[chosen]), len(every))
 
 
@@ -236,9 +230,7 @@ def _panel(axes: Axes, places: Points, shown: Shown, column: str) -> None:
         axes.scatter(own_x, own_y, s=14, c=colour, marker=marker, alpha=0.75, linewidths=0, label=label)
     if len(names) <= LEGEND:
         beside = 4 if max(map(len, names)) <= LONGEST / 2 else 2
-        axes.legend(
-            fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=beside, frameon=False, markerscale=1.6
-        )
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.01), ncols=beside, frameon=False, markerscale=1.6)
     alike, chance, count = neighbours_alike(shown.components[known], list(values[known]))
     words = f"{count} nearest: {100 * alike:.0f} % alike (chance {100 * chance:.0f} %)"
     many = f" ({len(names)})" if len(names) > LEGEND else ""

@@ -75,9 +75,7 @@ def plot_into(
         raise unknown("format", strange[0], [e[1:] for e in FORMATS])
     if file and (len(asked) * len(endings) > 1 or file.suffix[1:] not in endings):
         found = f"{', '.join(asked)} as {', '.join(endings)}"
-        raise ConfigError(
-            f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found
-        )
+        raise ConfigError(f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found)
     folder, stem = output or result.path.parent, result.path.name.removesuffix(".json")
     places = {kind: [file or folder / f"{stem}.{kind}.{ending}" for ending in endings] for kind in asked}
     if output is not None:
@@ -117,7 +115,5 @@ def wanted(result: StoredResult, given: Sequence[str] | None) -> list[str]:
     fitting = kinds(result)
     if not fitting:
         expected = "a summary, a study, or an evaluation that is of classes or with --suite"
-        raise ConfigError(
-            f"{result.path.name} has no picture", expected=expected, found=f"schema {result.record.schema}"
-        )
+        raise ConfigError(f"{result.path.name} has no picture", expected=expected, found=f"schema {result.record.schema}")
     return fitting if given else fitting[:1]

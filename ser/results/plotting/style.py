@@ -71,10 +71,7 @@ def save(figure: MatplotlibFigure, path: Path) -> None:
     require_format(path)
     ending = path.suffix.lower()
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with (
-        mpl.rc_context({"svg.hashsalt": "ser", "svg.fonttype": "none", "pdf.fonttype": 42}),
-        writing(path) as temporary,
-    ):
+    with mpl.rc_context({"svg.hashsalt": "ser", "svg.fonttype": "none", "pdf.fonttype": 42}), writing(path) as temporary:
         figure.savefig(temporary, format=ending[1:], dpi=DPI, metadata=dates.get(ending, {}))
 
 

@@ -74,8 +74,7 @@ class Power(Model, kw_only=True):
     wanted: float
     now: Annotated[Share | None, Meta(description="Power with these runs and speakers.")]
     seeds: Annotated[
-        Annotated[int, Meta(ge=2)] | None,
-        Meta(description="Fewest runs with the power wanted, with these speakers."),
+        Annotated[int, Meta(ge=2)] | None, Meta(description="Fewest runs with the power wanted, with these speakers.")
     ]
     speakers: Annotated[
         Annotated[int, Meta(ge=2)] | None,
@@ -117,9 +116,6 @@ class ResultComparison(Opening, kw_only=True):
     metric: MetricName
     paired_by: Literal["seed", "run"]
     runs: Annotated[int, Meta(ge=1, description="That pair.")]
-    folds: Annotated[
-        list[str],
-        Meta(min_length=1, description="all: they count as one, as a model is tested in several."),
-    ]
+    folds: Annotated[list[str], Meta(min_length=1, description="all: they count as one, as a model is tested in several.")]
     compared: Annotated[list[Compared], Meta(min_length=2)]
     pairs: Annotated[list[Pair], Meta(min_length=1)]

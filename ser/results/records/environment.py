@@ -74,9 +74,6 @@ def _git() -> tuple[str | None, bool | None]:
 
 def _run(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    unlocked = {
-        **os.environ,
-        "GIT_OPTIONAL_LOCKS": "0",
-    }  # a look at the repository must not get in the way of its owner
+    unlocked = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a look at the repository must not get in the way of its owner
     done = subprocess.run(command, env=unlocked, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()

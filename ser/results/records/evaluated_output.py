@@ -44,8 +44,7 @@ class ConformalInterval(Model, kw_only=True):
     asked: Annotated[float, Meta(gt=0, lt=1, description="The coverage that was asked for.")]
     coverage: Annotated[DescribedShare, Meta(description="Share of test utterances whose interval holds the rating.")]
     margin: Annotated[
-        Described | None,
-        Meta(description="Half the length of an interval, on the ratings' scale; null where one has no ends."),
+        Described | None, Meta(description="Half the length of an interval, on the ratings' scale; null where one has no ends.")
     ]
     ci_95_speakers: Annotated[Interval, Meta(description="Of the coverage; null where speakers are not known.")]
 

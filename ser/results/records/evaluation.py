@@ -53,8 +53,7 @@ class DataOfEvaluation(Model, kw_only=True):
     dropped: dict[str, Count]
     table: TableFile | None
     stores: Annotated[
-        dict[str, Any],
-        Meta(description="Features that heads were run on; empty where the recorded predictions were enough."),
+        dict[str, Any], Meta(description="Features that heads were run on; empty where the recorded predictions were enough.")
     ]
 
 
@@ -89,9 +88,7 @@ class ProbabilityScores(Model, kw_only=True):
     Brier: DescribedBrier
     ECE: Annotated[
         DescribedShare,
-        Meta(
-            description="Expected calibration error of the largest probability, over bins of equally many utterances."
-        ),
+        Meta(description="Expected calibration error of the largest probability, over bins of equally many utterances."),
     ]
     ECE_by_chance: Annotated[
         DescribedShare,
@@ -145,8 +142,7 @@ class Selective(Model, kw_only=True):
     E_AURC: Annotated[Described, Meta(description="Above that of a perfect order of the same answers.")]
     curve: RiskCurve
     accuracy_at: Annotated[
-        dict[ShareName, DescribedShare],
-        Meta(min_length=1, description="Coverage -> accuracy of the most confident."),
+        dict[ShareName, DescribedShare], Meta(min_length=1, description="Coverage -> accuracy of the most confident.")
     ]
     coverage_at: Annotated[
         dict[ShareName, DescribedShare],
@@ -333,16 +329,13 @@ class SuiteCheck(Model, kw_only=True):
     ci_95: Interval
     limit: Share
     passed: Annotated[bool, Meta(description="True if the value is no more than the limit.")]
-    sure: Annotated[
-        bool | None, Meta(description="True if the whole interval is on the same side; null without an interval.")
-    ]
+    sure: Annotated[bool | None, Meta(description="True if the whole interval is on the same side; null without an interval.")]
     UA: Annotated[Share | None, Meta(description="In a condition, mean over units.")]
     score: Annotated[
         float | UnsetType, Meta(description="Of a target without UA, its metric in a condition, mean over units.")
     ] = UNSET
     unchanged: Annotated[
-        Share | None,
-        Meta(description="Of the answers: the same class or labels as without the condition; null of dimensions."),
+        Share | None, Meta(description="Of the answers: the same class or labels as without the condition; null of dimensions.")
     ]
     p: Annotated[Share | None, Meta(description="Of the comparison with the original, or of the gap by chance.")]
 
@@ -398,8 +391,7 @@ class EvaluationOpening(Model, kw_only=True):
     model: ModelOfEvaluation
     data: DataOfEvaluation
     unit: Annotated[
-        Literal["run", "head"],
-        Meta(description="What predicts every test utterance once; numbers are described over these."),
+        Literal["run", "head"], Meta(description="What predicts every test utterance once; numbers are described over these.")
     ]
     bins: Positive
     stamps: list[str]
@@ -437,10 +429,7 @@ class Evaluation(EvaluationOpening, kw_only=True):
     probabilities: Probabilities
     selective: Selective
     confusion_matrix: Confusion
-    per_class: Annotated[
-        dict[str, EvaluatedClass],
-        Meta(min_length=1, description="Means over the units."),
-    ]
+    per_class: Annotated[dict[str, EvaluatedClass], Meta(min_length=1, description="Means over the units.")]
     temperature: Temperatures | None
     groups: EvaluatedGroups
     ensemble: Ensemble | None
@@ -450,12 +439,10 @@ class Evaluation(EvaluationOpening, kw_only=True):
     tta: Augmented | None
     novelty: list[Novelty]
     explanations: Annotated[
-        str | None,
-        Meta(description="explanations.json of --explain, relative to this file; null where it was not asked for."),
+        str | None, Meta(description="explanations.json of --explain, relative to this file; null where it was not asked for.")
     ]
     ratings: Annotated[
-        dict[str, EvaluatedOutput] | UnsetType,
-        Meta(description="Of dimensions that one head predicts beside the class."),
+        dict[str, EvaluatedOutput] | UnsetType, Meta(description="Of dimensions that one head predicts beside the class.")
     ] = UNSET
     conformal: ConformalSets | UnsetType = UNSET
     suite: Annotated[Suite | UnsetType, Meta(description="Of --suite.")] = UNSET

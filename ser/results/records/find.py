@@ -136,8 +136,7 @@ def _no_head(of: Path) -> ConfigError:
     saved = [name for name in parts if any(of.with_name(name).glob(f"*{HEAD}"))]
     if saved:
         return ConfigError(
-            f"{of.name} is a study, whose experiments have the heads",
-            expected=f"one of them: {', '.join(saved)}",
+            f"{of.name} is a study, whose experiments have the heads", expected=f"one of them: {', '.join(saved)}"
         )
     if parts:
         return ConfigError(

@@ -89,9 +89,7 @@ def model_of(document: Mapping[str, Any]) -> type[Model]:
     model = schemas().get(str(document.get("schema")))
     if model is None:
         raise ConfigError(
-            "the record is of no known kind",
-            expected=f"schema {', '.join(schemas())}",
-            found=repr(document.get("schema")),
+            "the record is of no known kind", expected=f"schema {', '.join(schemas())}", found=repr(document.get("schema"))
         )
     return FewshotSummary if model is Summary and "percentages" in document else model
 

@@ -140,9 +140,7 @@ class AnySummary(Opening, kw_only=True, forbid_unknown_fields=False):
 class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     """The summary of an experiment over its runs."""
 
-    validation: Annotated[
-        Metrics | None, Meta(description="As test, over the validation parts; null where there are none.")
-    ]
+    validation: Annotated[Metrics | None, Meta(description="As test, over the validation parts; null where there are none.")]
     test: MeanOverFolds
     pooled: PooledOverFolds
     confusion_matrix: Confusion | UnsetType = UNSET
@@ -154,9 +152,7 @@ class Summary(AnySummary, kw_only=True, forbid_unknown_fields=False):
     runs: Runs
     notes: Notes | UnsetType = UNSET
     suspects: list[Suspect] | UnsetType = UNSET
-    datasets: Annotated[dict[str, CorpusNumbers], Meta(description="Of a union of corpora, by corpus.")] | UnsetType = (
-        UNSET
-    )
+    datasets: Annotated[dict[str, CorpusNumbers], Meta(description="Of a union of corpora, by corpus.")] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_details(self)
@@ -224,39 +220,31 @@ class RunResult(Model, kw_only=True, forbid_unknown_fields=False):
     percentage: (
         Annotated[
             float,
-            Meta(
-                ge=0, le=100, description="Few-shot: share of the target's training data; 0 is the source model itself."
-            ),
+            Meta(ge=0, le=100, description="Few-shot: share of the target's training data; 0 is the source model itself."),
         ]
         | UnsetType
     ) = UNSET
-    shots: Annotated[int, Meta(ge=1, description="Few-shot: labelled target utterances of each class.")] | UnsetType = (
+    shots: Annotated[int, Meta(ge=1, description="Few-shot: labelled target utterances of each class.")] | UnsetType = UNSET
+    n: Annotated[Sizes, Meta(description="Utterances in each part.")]
+    speakers: Annotated[int, Meta(ge=1, description="Few-shot: speakers of the labelled target utterances.")] | UnsetType = (
         UNSET
     )
-    n: Annotated[Sizes, Meta(description="Utterances in each part.")]
-    speakers: (
-        Annotated[int, Meta(ge=1, description="Few-shot: speakers of the labelled target utterances.")] | UnsetType
-    ) = UNSET
     epochs: Annotated[int, Meta(ge=0, description="Epochs trained.")] | UnsetType = UNSET
     best_epoch: Annotated[Count | UnsetType | None, Meta(description="Epoch whose weights were kept.")] = UNSET
     selection: Annotated[str, Meta(description="What chose the epoch.")] | UnsetType = UNSET
     probabilities: (
-        Annotated[str, Meta(description="scikit-learn only: predict_proba, or softmax of decision_function.")]
-        | UnsetType
+        Annotated[str, Meta(description="scikit-learn only: predict_proba, or softmax of decision_function.")] | UnsetType
     ) = UNSET
     layer_weights: (
         Annotated[
             dict[str, list[Share]],
-            Meta(
-                description="Store -> the learned weight of each of its layers, adding up to 1; of heads that sum layers."
-            ),
+            Meta(description="Store -> the learned weight of each of its layers, adding up to 1; of heads that sum layers."),
         ]
         | UnsetType
     ) = UNSET
     curves: (
         Annotated[
-            dict[str, list[float | None]],
-            Meta(description="Name -> one number per epoch; null where it was not computed."),
+            dict[str, list[float | None]], Meta(description="Name -> one number per epoch; null where it was not computed.")
         ]
         | UnsetType
     ) = UNSET
@@ -264,11 +252,7 @@ class RunResult(Model, kw_only=True, forbid_unknown_fields=False):
     test: RunScores
     seconds: Annotated[float, Meta(ge=0)]
     notes: (
-        Annotated[
-            list[str],
-            Meta(description="What a reader must know: a collapse, a fit that did not converge."),
-        ]
-        | UnsetType
+        Annotated[list[str], Meta(description="What a reader must know: a collapse, a fit that did not converge.")] | UnsetType
     ) = UNSET
 
 
@@ -276,7 +260,5 @@ class RunRecord(RunResult, kw_only=True, forbid_unknown_fields=False):
     """The record of one run on one fold."""
 
     schema: Literal["ser.run/1"] = "ser.run/1"
-    predictions: Annotated[
-        str, Meta(pattern=r"^[^/\\]+\.csv$", description="File of this run's predictions, beside this one.")
-    ]
+    predictions: Annotated[str, Meta(pattern=r"^[^/\\]+\.csv$", description="File of this run's predictions, beside this one.")]
     predictions_sha256: Sha256

@@ -24,9 +24,7 @@ class Described(Model, kw_only=True):
     """A number described over runs (or other units)."""
 
     mean: float
-    std: Annotated[
-        Annotated[float, Meta(ge=0)] | None, Meta(description="n - 1 in the denominator; null with one run.")
-    ]
+    std: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="n - 1 in the denominator; null with one run.")]
     ci_95: Annotated[Interval, Meta(description="Student's t interval of the mean over runs; null with one run.")]
     n: Annotated[int, Meta(ge=1, description="Runs.")]
     values: Annotated[list[float], Meta(min_length=1, description="One value per run, in the order of the runs.")]
@@ -81,43 +79,29 @@ class Metrics(Scored, kw_only=True):
     """The metrics of one kind of target."""
 
     UA: (
-        Annotated[Metric, Meta(description="Unweighted average recall (UAR) over the classes that the truth has.")]
-        | UnsetType
+        Annotated[Metric, Meta(description="Unweighted average recall (UAR) over the classes that the truth has.")] | UnsetType
     ) = UNSET
     WA: Annotated[Metric, Meta(description="Accuracy.")] | UnsetType = UNSET
     WF1: Annotated[Metric, Meta(description="F1 weighted by support.")] | UnsetType = UNSET
-    Macro_F1: Annotated[Metric, Meta(description="Mean F1 over the classes in truth or predictions.")] | UnsetType = (
-        UNSET
-    )
-    CCC: Annotated[Correlation, Meta(description="Concordance correlation, mean over the dimensions.")] | UnsetType = (
-        UNSET
-    )
+    Macro_F1: Annotated[Metric, Meta(description="Mean F1 over the classes in truth or predictions.")] | UnsetType = UNSET
+    CCC: Annotated[Correlation, Meta(description="Concordance correlation, mean over the dimensions.")] | UnsetType = UNSET
     PCC: Annotated[Correlation, Meta(description="Pearson correlation, mean over the dimensions.")] | UnsetType = UNSET
     RMSE: (
         Annotated[Error, Meta(description="Root mean square error on the ratings' scale, mean over the dimensions.")]
         | UnsetType
     ) = UNSET
-    F1_macro: Annotated[Metric, Meta(description="Mean F1 over the labels in truth or predictions.")] | UnsetType = (
-        UNSET
-    )
-    F1_micro: (
-        Annotated[Metric, Meta(description="F1 over all answers, one for each utterance and label.")] | UnsetType
-    ) = UNSET
+    F1_macro: Annotated[Metric, Meta(description="Mean F1 over the labels in truth or predictions.")] | UnsetType = UNSET
+    F1_micro: Annotated[Metric, Meta(description="F1 over all answers, one for each utterance and label.")] | UnsetType = UNSET
     exact: Annotated[Metric, Meta(description="Share of utterances with all labels right.")] | UnsetType = UNSET
-    Hamming: Annotated[Metric, Meta(description="Share of wrong answers over utterances and labels.")] | UnsetType = (
+    Hamming: Annotated[Metric, Meta(description="Share of wrong answers over utterances and labels.")] | UnsetType = UNSET
+    KL: (
+        Annotated[Error, Meta(description="Kullback-Leibler divergence of the votes from the prediction, nats.")] | UnsetType
+    ) = UNSET
+    JS: Annotated[Metric, Meta(description="Jensen-Shannon divergence of votes and prediction, base 2.")] | UnsetType = UNSET
+    cosine: Annotated[Metric, Meta(description="Cosine of votes and prediction.")] | UnsetType = UNSET
+    F1_1K: Annotated[Metric, Meta(description="Macro-F1 of classes above 1 / K in votes and in prediction.")] | UnsetType = (
         UNSET
     )
-    KL: (
-        Annotated[Error, Meta(description="Kullback-Leibler divergence of the votes from the prediction, nats.")]
-        | UnsetType
-    ) = UNSET
-    JS: (
-        Annotated[Metric, Meta(description="Jensen-Shannon divergence of votes and prediction, base 2.")] | UnsetType
-    ) = UNSET
-    cosine: Annotated[Metric, Meta(description="Cosine of votes and prediction.")] | UnsetType = UNSET
-    F1_1K: (
-        Annotated[Metric, Meta(description="Macro-F1 of classes above 1 / K in votes and in prediction.")] | UnsetType
-    ) = UNSET
 
     def __post_init__(self) -> None:
         fits = tuple(self.names) in FAMILIES
@@ -162,8 +146,7 @@ class ClassScores(Model, kw_only=True, forbid_unknown_fields=False):
     """The scores of one class, of the pooled test predictions, mean over runs."""
 
     precision: Annotated[
-        Share | None,
-        Meta(description="0 for a class never predicted; null for one that is not in the truth either."),
+        Share | None, Meta(description="0 for a class never predicted; null for one that is not in the truth either.")
     ]
     recall: Annotated[Share | None, Meta(description="null for a class that the truth does not have.")]
     F1: Annotated[Share | None, Meta(description="null for a class in neither truth nor predictions.")]
@@ -181,15 +164,12 @@ class OutputScores(Model, kw_only=True, forbid_unknown_fields=False):
     RMSE: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     F1: Share | UnsetType = UNSET
     support: Annotated[
-        Count | Annotated[float, Meta(ge=0)],
-        Meta(description="Test utterances with it in a run: rated, or labelled so."),
+        Count | Annotated[float, Meta(ge=0)], Meta(description="Test utterances with it in a run: rated, or labelled so.")
     ]
 
 
 ByOutput = Annotated[dict[str, OutputScores], Meta(description="By dimension, or by one of several labels.")]
-ByRating = Annotated[
-    dict[str, OutputScores], Meta(description="Of dimensions that one head predicts beside the class.")
-]
+ByRating = Annotated[dict[str, OutputScores], Meta(description="Of dimensions that one head predicts beside the class.")]
 
 
 class HasDetails(Protocol):
@@ -269,9 +249,7 @@ class Groups(Model, kw_only=True, forbid_unknown_fields=False):
     speaker_gap: GroupGap | None
 
 
-MeanOverFolds = Annotated[
-    Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")
-]
+MeanOverFolds = Annotated[Metrics, Meta(description="One value per run: the mean over the run's folds of each fold's metric.")]
 PooledOverFolds = Annotated[
     Metrics,
     Meta(
@@ -285,8 +263,7 @@ class Numbers(Model, kw_only=True, forbid_unknown_fields=False):
     """All numbers that follow from the predictions of an experiment's runs."""
 
     validation: Annotated[
-        Metrics | UnsetType | None,
-        Meta(description="As test, over the validation parts; null where there are none."),
+        Metrics | UnsetType | None, Meta(description="As test, over the validation parts; null where there are none.")
     ] = UNSET
     test: MeanOverFolds
     pooled: PooledOverFolds
@@ -322,16 +299,13 @@ class Comparison(Model, kw_only=True):
     difference: Annotated[
         float, Meta(description="The first minus the second; of correlations and errors it may be beyond -1 and 1.")
     ]
-    ci_95: Annotated[
-        Interval, Meta(description="Speakers and runs drawn again; over runs where speakers are not known.")
-    ]
+    ci_95: Annotated[Interval, Meta(description="Speakers and runs drawn again; over runs where speakers are not known.")]
     effect_size: Annotated[
         float | None, Meta(description="Cohen's d_z over speakers; over models where speakers are not known.")
     ]
     tests: Tests
     p: Annotated[
-        Share | None,
-        Meta(description="Of both together: other seeds and other speakers; the larger of the two with one run."),
+        Share | None, Meta(description="Of both together: other seeds and other speakers; the larger of the two with one run.")
     ]
 
 
@@ -383,9 +357,7 @@ class RunScores(Scored, kw_only=True, forbid_unknown_fields=False):
     F1_1K: Share | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        require(
-            tuple(self.names) in FAMILIES, f"Expected the metrics of one kind of target, such as {', '.join(METRICS)}"
-        )
+        require(tuple(self.names) in FAMILIES, f"Expected the metrics of one kind of target, such as {', '.join(METRICS)}")
 
     def of(self, name: str) -> float:
         """The metric of a name."""

@@ -37,11 +37,7 @@ VOIDS = (
         "its text was chosen by the true label, so its scores measure no recognition",
         alone=False,
     ),
-    Void(
-        "oracle",
-        r"\(oracle\)|target's labels: what the others",
-        "it has read labels of the target that the other has not",
-    ),
+    Void("oracle", r"\(oracle\)|target's labels: what the others", "it has read labels of the target that the other has not"),
     Void(
         "seen-labels",
         r"^(\S+: )?(encoder|classifier) has seen this corpus: .* in fine-tuning",

@@ -44,8 +44,7 @@ class Gain(Comparison, kw_only=True):
     gap_closed: Annotated[
         float | None,
         Meta(
-            description="Share of the way from source only to target only; null where the interval of that gain is not above "
-            "0."
+            description="Share of the way from source only to target only; null where the interval of that gain is not above 0."
         ),
     ]
     verdict: str
@@ -56,18 +55,14 @@ class SavedLabels(Model, kw_only=True):
 
     method: Annotated[str, Meta(description="`source only` is the source model itself, at amount 0%.")]
     amount: str
-    score: Annotated[
-        float, Meta(ge=-1, le=1, description="Pooled UA, of other targets their first metric, mean over runs.")
-    ]
+    score: Annotated[float, Meta(ge=-1, le=1, description="Pooled UA, of other targets their first metric, mean over runs.")]
     worth: Annotated[
-        float,
-        Meta(gt=0, description="Amount with which scratch has that score; linear in the logarithm of the amount."),
+        float, Meta(gt=0, description="Amount with which scratch has that score; linear in the logarithm of the amount.")
     ]
     relation: Relation
     unit: Literal["%", "shots"]
     saved: Annotated[
-        Annotated[float, Meta(le=1)] | None,
-        Meta(description="1 - amount / worth; null where the worth is a bound."),
+        Annotated[float, Meta(le=1)] | None, Meta(description="1 - amount / worth; null where the worth is a bound.")
     ]
 
 

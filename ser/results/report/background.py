@@ -23,9 +23,7 @@ FactRows = list[tuple[str, str]]
 def stamps_and_notes(record: Any) -> list[Block]:
     """The audit's stamps and the runs' notes, which stand before all numbers."""
     stamps = list(record.stamps) or [no_stamps(record)]
-    found: list[Block] = [
-        Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(record.stamps))
-    ]
+    found: list[Block] = [Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(record.stamps))]
     notes = getattr(record, "notes", None) or []
     return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
 
@@ -84,9 +82,7 @@ def code_of(environment: Environment) -> str:
     commit = f" at {environment.commit[:10]}" if environment.commit else ""
     changed = " with changes that were not committed" if environment.modified else ""
     torch = environment.packages.get("torch")
-    return (
-        f"ser {environment.ser}{commit}{changed}, Python {environment.python}, torch {torch}, on {environment.device}"
-    )
+    return f"ser {environment.ser}{commit}{changed}, Python {environment.python}, torch {torch}, on {environment.device}"
 
 
 def provenance_sections(result: StoredResult) -> list[Section]:
@@ -166,10 +162,7 @@ def _again(result: StoredResult) -> list[Block]:
     record: Opening = result.record
     blocks: list[Block] = [
         Command("Give this command in a workspace with the same tables and features", record.command),
-        Facts(
-            "It is the same where these are the same",
-            [("configuration", record.config_hash), *_hashes(data_facts(record))],
-        ),
+        Facts("It is the same where these are the same", [("configuration", record.config_hash), *_hashes(data_facts(record))]),
     ]
     if record.environment.modified:
         warning = "The code had changes that were not committed: the commit alone does not give these numbers."
@@ -191,10 +184,7 @@ def _runs(result: StoredResult) -> list[Block]:
     if not result.is_summary:
         rows = [[name, record] for name, record in result.record.members()]
         return [Table("Records of its parts", ["part", "record"], rows, left=2, closed=True)] if rows else []
-    rows = [
-        [str(r.run), r.fold, str(r.seed), str(r.best_epoch or ABSENT), r.predictions_sha256[:16]]
-        for r in result.records
-    ]
+    rows = [[str(r.run), r.fold, str(r.seed), str(r.best_epoch or ABSENT), r.predictions_sha256[:16]] for r in result.records]
     head = ["run", "fold", "seed", "best epoch", "predictions, SHA-256"]
     caption = f"Each of {len(rows)} trainings" + (f" at {result.amount}" if result.amount else "")
     return [Table(caption, head, rows, left=2, closed=True)]

@@ -24,15 +24,7 @@ def benchmark_section(name: str, preset: Preset, record: Summary) -> Section:
     rows = [
         ["ours", "+".join(stores_of(record)), score(own), over_runs(own), interval(speakers), "", ""],
         *(
-            [
-                "published",
-                system,
-                number(value),
-                ABSENT,
-                ABSENT,
-                f"{own.mean - value:+.3f}",
-                _place(value, own, speakers),
-            ]
+            ["published", system, number(value), ABSENT, ABSENT, f"{own.mean - value:+.3f}", _place(value, own, speakers)]
             for system, value in sorted(preset.published.items(), key=lambda item: -item[1])
         ),
     ]
@@ -67,9 +59,7 @@ def _other_rows(preset: Preset, record: Summary) -> list[str]:
     found = record.data.get("utterances")
     if preset.utterances is None or found == preset.utterances:
         return []
-    return [
-        f"The benchmark has {preset.utterances} utterances, this result {found}: the values are not of the same test."
-    ]
+    return [f"The benchmark has {preset.utterances} utterances, this result {found}: the values are not of the same test."]
 
 
 def list_of_benchmarks(presets: Mapping[str, Preset]) -> Table:
@@ -79,9 +69,7 @@ def list_of_benchmarks(presets: Mapping[str, Preset]) -> Table:
         system, value = max(preset.published.items(), key=lambda item: item[1], default=(ABSENT, None))
         target = str(preset.options.get("target", "emotion"))
         target = str(preset.options["scheme"]) if target == "emotion" else target
-        rows.append(
-            [name, preset.corpus, target, str(preset.options["protocol"]), preset.metric, number(value), system]
-        )
+        rows.append([name, preset.corpus, target, str(preset.options["protocol"]), preset.metric, number(value), system])
     head = ["benchmark", "corpus", "scheme or target", "protocol", "metric", "highest published", "by"]
     return Table("", head, rows, left=5)
 

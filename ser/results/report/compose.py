@@ -32,12 +32,7 @@ FORMATS = "ser.results.report.formats"
 
 
 def write_report(
-    results: Sequence[str],
-    folder: Path,
-    form: str | None = None,
-    output: Path | None = None,
-    *,
-    overwrite: bool = False,
+    results: Sequence[str], folder: Path, form: str | None = None, output: Path | None = None, *, overwrite: bool = False
 ) -> Path:
     """Write a report of one result, or of several beside each other.
 
@@ -138,9 +133,7 @@ def _sections(result: StoredResult, full: bool) -> list[Section]:
         return audit_sections(record)
     else:
         expected = "a summary, a study, an evaluation, a comparison or an audit"
-        raise ConfigError(
-            f"there is no report of {result.path.name}", expected=expected, found=f"schema {record.schema}"
-        )
+        raise ConfigError(f"there is no report of {result.path.name}", expected=expected, found=f"schema {record.schema}")
     return [*found, *(provenance_sections(result) if full else [])]
 
 

@@ -4,18 +4,7 @@ from msgspec import UNSET
 
 from ser.errors import SerError
 from ser.results.blocks import Block, Facts, Image, Notice, Section, Table, Text
-from ser.results.cells import (
-    ABSENT,
-    head_of,
-    interval,
-    many,
-    number,
-    over_runs,
-    p_value,
-    score,
-    score_cells,
-    score_heads,
-)
+from ser.results.cells import ABSENT, head_of, interval, many, number, over_runs, p_value, score, score_cells, score_heads
 from ser.results.records.evaluation import (
     PROBABILITIES,
     AnyEvaluation,
@@ -30,15 +19,7 @@ from ser.results.records.find import OF_ANOTHER, beside, picture_beside
 from ser.results.records.gaps import MeasuredGenders, Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
-from ser.results.report.evaluation_tables import (
-    again,
-    by_chance,
-    drawn,
-    evaluation_facts,
-    output_tables,
-    paired,
-    suite_tables,
-)
+from ser.results.report.evaluation_tables import again, by_chance, drawn, evaluation_facts, output_tables, paired, suite_tables
 from ser.results.report.summary import gender_table
 from ser.results.stored_result import StoredResult
 
@@ -160,9 +141,7 @@ def _calibration(record: Evaluation) -> list[Block]:
         "probabilities are exactly right, with as many utterances."
     )
     states = record.probabilities.states
-    columns = [
-        (f"{what}, {s}", getattr(f.reliability, what)) for s, f in states.items() for what in ("confidence", "accuracy")
-    ]
+    columns = [(f"{what}, {s}", getattr(f.reliability, what)) for s, f in states.items() for what in ("confidence", "accuracy")]
     points = [
         [str(k + 1), f"{n:g}", *(number(values[k]) for _, values in columns)]
         for k, n in enumerate(states["uncalibrated"].reliability.n)
@@ -218,16 +197,13 @@ def _conformal(record: Evaluation) -> list[Block]:
         f"{number(found.empty.mean)}."
     )
     rows = [[name, number(share)] for name, share in found.by_class.items()]
-    note = (
-        "Limits are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
-    )
+    note = "Limits are of the validation part of each run and fold; the promise holds for utterances of the same speakers."
     return [Text(line), Table("Coverage of each class", ["true class", "in the set"], rows, note=note)]
 
 
 def _novelty(entry: Novelty) -> Block:
     rows = [
-        [name, score(found.AUROC), over_runs(found.AUROC), score(found.FPR95)]
-        for name, found in entry.scores.known().items()
+        [name, score(found.AUROC), over_runs(found.AUROC), score(found.FPR95)] for name, found in entry.scores.known().items()
     ]
     heads = f"{many(entry.heads, 'head')}, mean over those of a run"
     note = f"{entry.n.novel} novel utterances, {entry.n.known} known; {heads}"
@@ -248,12 +224,7 @@ def _genders(found: MeasuredGenders) -> Table:
     """Scores of each gender and their differences by metric."""
     metrics = list(next(iter(found.groups.values())).scores)
     rows = [
-        [
-            name,
-            *(f"{number(g.scores[m].mean)} ({interval(g.scores[m].ci_95)})" for m in metrics),
-            str(g.n),
-            str(g.speakers),
-        ]
+        [name, *(f"{number(g.scores[m].mean)} ({interval(g.scores[m].ci_95)})" for m in metrics), str(g.n), str(g.speakers)]
         for name, g in found.groups.items()
     ]
     for gap in found.gaps:
@@ -349,8 +320,6 @@ def _pictures(found: Explanations) -> list[tuple[str, str]]:
     for e in found.examples:
         for name in e.pictures:
             what = {"activation": "Class activation", "attention": "Attention"}.get(name.split(".")[-2:][0], "Picture")
-            words = (
-                f"{what} of {e.utterance_id}: {e.true}, recognised as {e.predicted} ({e.probability:.2f}), by {e.head}."
-            )
+            words = f"{what} of {e.utterance_id}: {e.true}, recognised as {e.predicted} ({e.probability:.2f}), by {e.head}."
             pictures.append((name, words))
     return pictures

@@ -5,19 +5,7 @@ from collections.abc import Mapping
 from ser.jsonfile import plain
 from ser.metadata.targets import has_classes
 from ser.results.blocks import Block, Command, Facts, Notice, Table, Text
-from ser.results.cells import (
-    ABSENT,
-    TESTED,
-    date,
-    disagreement,
-    head_of,
-    interval,
-    many,
-    number,
-    runs_interval,
-    score,
-    tested,
-)
+from ser.results.cells import ABSENT, TESTED, date, disagreement, head_of, interval, many, number, runs_interval, score, tested
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
 from ser.results.records.evaluated_output import EvaluatedOutput
 from ser.results.records.evaluation import AnyEvaluation, Evaluation, SuiteCheck
@@ -116,9 +104,7 @@ def suite_tables(record: AnyEvaluation) -> list[Block]:
         for c in found.checks
         if c.kind == "robustness"
     ]
-    groups = [
-        [c.name, f"{c.value:+.3f}", interval(c.ci_95), *_verdict(c)] for c in found.checks if c.kind != "robustness"
-    ]
+    groups = [[c.name, f"{c.value:+.3f}", interval(c.ci_95), *_verdict(c)] for c in found.checks if c.kind != "robustness"]
     blocks: list[Block] = [
         Text(lead),
         *_knows_nothing(record),
@@ -133,9 +119,7 @@ def suite_tables(record: AnyEvaluation) -> list[Block]:
     ]
     if groups:
         heads = ["groups", f"{name} difference", "95 %", "limit", "verdict"]
-        note = (
-            "Genders, languages, corpora: speakers drawn again within each; the best and the worst speaker: utterances."
-        )
+        note = "Genders, languages, corpora: speakers drawn again within each; the best and the worst speaker: utterances."
         blocks.append(Table("Gaps between groups and speakers", heads, groups, note=note))
     known = {kind: limit for kind, limit in found.limits.items() if kind in REASONS}
     limits = [
@@ -179,9 +163,7 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
     curve = [
         [name, str(k + 1), f"{n:g}", number(predicted), number(rated)]
         for name, found in outputs.items()
-        for k, (n, predicted, rated) in enumerate(
-            zip(found.curve.n, found.curve.predicted, found.curve.rated, strict=True)
-        )
+        for k, (n, predicted, rated) in enumerate(zip(found.curve.n, found.curve.predicted, found.curve.rated, strict=True))
     ]
     thing, words, between = (
         ("label", "Too high by: mean probability minus the share of utterances with the label. Slope of the answer (yes is 1, "
@@ -221,9 +203,7 @@ def output_tables(outputs: Mapping[str, EvaluatedOutput], unit: str) -> list[Blo
         note = "Sets of yes and no for each label by itself; limits are of the validation part of each run and fold."
         blocks.append(Table("Conformal answers", titles, answers, note=note))
     ends = ["mean probability", "share with the label"] if labels else ["predicted", "rated"]
-    caption = (
-        "Mean probability and share of utterances with the label" if labels else "Means of predicted and rated values"
-    )
+    caption = "Mean probability and share of utterances with the label" if labels else "Means of predicted and rated values"
     titles = [thing, "bin", "utterances", *ends]
     return [*blocks, Table(f"{caption}, by the prediction", titles, curve, closed=True)]
 

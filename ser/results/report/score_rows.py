@@ -10,18 +10,7 @@ from ser.results.records.numbers import Described, Metrics
 from ser.results.studies import StudyRecord
 
 SPLITS = ("validation", "test", "pooled")
-SUMMARY_COLUMNS = (
-    "experiment",
-    "percentage",
-    "part",
-    "metric",
-    "mean",
-    "std",
-    "ci_95_low",
-    "ci_95_high",
-    "n",
-    "values",
-)
+SUMMARY_COLUMNS = ("experiment", "percentage", "part", "metric", "mean", "std", "ci_95_low", "ci_95_high", "n", "values")
 Scores = dict[str, Described]
 
 

@@ -74,9 +74,7 @@ def summary_sections(result: StoredResult, full: bool) -> list[Section]:
         pictures = kinds(result)
     for kind in dict.fromkeys([*DETAILS, *pictures]):
         title, tables = DETAILS.get(kind, (kind, _nothing))
-        title = (
-            result.outputs_in_words.split()[1].capitalize() if kind == "classes" and result.numbers.outputs else title
-        )
+        title = result.outputs_in_words.split()[1].capitalize() if kind == "classes" and result.numbers.outputs else title
         drawn: list[Block] = [draw(result, kind)] if kind in pictures else []
         blocks = [*drawn, *tables(result, full)]
         found += [Section(title, blocks)] if blocks else []
@@ -113,9 +111,7 @@ def _scores(result: StoredResult) -> list[Block]:
 
 def _table(parts: dict[str, Metrics], caption: str) -> Table:
     rows = [
-        [
-            *(PARTS[part], head_of(name), score(m), over_runs(m), interval(m.ci_95_speakers or None), str(m.n)),
-        ]
+        [*(PARTS[part], head_of(name), score(m), over_runs(m), interval(m.ci_95_speakers or None), str(m.n))]
         for part, metrics in parts.items()
         for name, m in metrics.items()
     ]
@@ -168,10 +164,7 @@ def _classes(result: StoredResult, full: bool) -> list[Block]:
         columns = {
             key: texts
             for name in OF_A_CLASS
-            for key, texts in (
-                (name, columns[name]),
-                (f"{name}, 95 % over runs", [over_runs(found[c][name]) for c in own]),
-            )
+            for key, texts in ((name, columns[name]), (f"{name}, 95 % over runs", [over_runs(found[c][name]) for c in own]))
         }
     rows = [[*row, f"{own[row[0]].support:g}"] for row in zip(result.classes, *columns.values(), strict=True)]
     tables: list[Block] = [Table("Each class, mean over runs", ["class", *columns, "utterances"], rows)]
@@ -306,9 +299,7 @@ def _corpora(record: Summary | FewshotSummary) -> list[Section]:
 def _beside_own_heads(datasets: dict[str, CorpusNumbers]) -> list[Block]:
     """Tables of a combined summary: each corpus beside the head of that corpus alone."""
     rows = [[name, *score_cells(part.pooled), score(part.alone.pooled.main)] for name, part in datasets.items()]
-    compared = [
-        ([name], part.comparison, part.comparison.p_holm, [part.comparison.verdict]) for name, part in datasets.items()
-    ]
+    compared = [([name], part.comparison, part.comparison.p_holm, [part.comparison.verdict]) for name, part in datasets.items()]
     heads = score_heads(next(iter(datasets.values())).pooled)
     head = ["corpus", "combined minus own"]
     return [

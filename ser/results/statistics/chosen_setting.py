@@ -60,9 +60,7 @@ def halved_choices(
 
 
 def nested(
-    settings: Sequence[dict[str, Any]],
-    done: Sequence[Sequence[tuple[RunResult, pd.DataFrame]]],
-    classes: Sequence[str],
+    settings: Sequence[dict[str, Any]], done: Sequence[Sequence[tuple[RunResult, pd.DataFrame]]], classes: Sequence[str]
 ) -> Nested | None:
     """Choose each fold's setting on that fold's own validation part alone, and take its test predictions.
 

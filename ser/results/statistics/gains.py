@@ -65,9 +65,7 @@ def transfer_verdict(gain: float, p: float | None) -> str:
     """
     gain = round(gain, 3)  # as it is shown
     if p is None:
-        return (
-            "gain" if gain > 0 else "negative transfer" if gain < 0 else "no gain"
-        ) + " on average; too few runs for a test"
+        return ("gain" if gain > 0 else "negative transfer" if gain < 0 else "no gain") + " on average; too few runs for a test"
     if p < SIGNIFICANT:
         return "better than the source alone" if gain > 0 else "negative transfer: worse than the source alone"
     return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"
@@ -88,17 +86,13 @@ def against_others(
 ) -> list[PositionComparison]:
     """Compare the chosen position of an analysis of layers with some others, with p-values adjusted for their number."""
     found = [
-        PositionComparison(
-            **asdict(paired.compare(predictions[chosen], predictions[name], classes)), other=name, p_holm=None
-        )
+        PositionComparison(**asdict(paired.compare(predictions[chosen], predictions[name], classes)), other=name, p_holm=None)
         for name in others
     ]
     return paired.adjusted(found)
 
 
-def by_amount(
-    done: Mapping[str, Sequence[tuple[RunResult, pd.DataFrame]]], classes: Sequence[str]
-) -> list[MethodComparison]:
+def by_amount(done: Mapping[str, Sequence[tuple[RunResult, pd.DataFrame]]], classes: Sequence[str]) -> list[MethodComparison]:
     """Compare each few-shot method with the first at each amount, p-values adjusted for the number of all (Holm).
 
     Runs are exchanged whole, as one source model is tested in all folds.
@@ -110,10 +104,7 @@ def by_amount(
     first, *others = parts
     found = [
         MethodComparison(
-            **asdict(_compare_whole_runs(parts[name][amount], whole, classes)),
-            amount=amount,
-            method=name,
-            p_holm=None,
+            **asdict(_compare_whole_runs(parts[name][amount], whole, classes)), amount=amount, method=name, p_holm=None
         )
         for amount, whole in parts[first].items()
         for name in others
@@ -127,9 +118,7 @@ def _whole(runs: Sequence[tuple[RunResult, pd.DataFrame]]) -> dict[str, pd.DataF
     for row, predictions in runs:
         if row.percentage != 0:
             frames.setdefault(amount_name(**amount_of(row)), []).append(predictions)
-    return {
-        name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)
-    }
+    return {name: pd.concat(frames[name], ignore_index=True).assign(fold="all") for name in sorted(frames, key=amount_value)}
 
 
 def against_members(ensemble: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str]) -> Comparison:

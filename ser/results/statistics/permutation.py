@@ -14,9 +14,7 @@ from ser.results.metrics.measures import score_of
 
 PERMUTATIONS = 9999
 BLOCK = 256
-ENOUGH = (
-    8  # units that can be swapped whole: fewer give no p below 2 / 2**7 = 0.016, too coarse for several comparisons
-)
+ENOUGH = 8  # units that can be swapped whole: fewer give no p below 2 / 2**7 = 0.016, too coarse for several comparisons
 
 Counts: TypeAlias = NDArray[Any]  # confusion counts, or the sums of another measure
 Floats: TypeAlias = NDArray[np.float64]
@@ -214,11 +212,7 @@ def _added(a: Counts, b: Counts, metric: str) -> list[Floats] | None:
     whatever changes places. Draws are several times faster so.
     """
     support = a.sum(-1)
-    if (
-        metric not in ("UA", "WA")
-        or a.dtype.kind not in "iu"
-        or (np.stack([a.sum(-1), b.sum(-1)]) != support[:, :1]).any()
-    ):
+    if metric not in ("UA", "WA") or a.dtype.kind not in "iu" or (np.stack([a.sum(-1), b.sum(-1)]) != support[:, :1]).any():
         return None
     number = support[:, 0].sum(0)
     seen = number > 0

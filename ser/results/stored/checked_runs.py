@@ -21,15 +21,7 @@ from ser.results.stored.runs import read_predictions
 from ser.results.stored.verdict import Verdict
 
 TIE = 1e-6  # by which the predicted class's probability may be below the highest: they are stored in single precision
-SAME = (
-    "run",
-    "fold",
-    "seed",
-    "percentage",
-    "shots",
-    "best_epoch",
-    "seconds",
-)  # in a summary's row and in the run's record
+SAME = ("run", "fold", "seed", "percentage", "shots", "best_epoch", "seconds")  # in a summary's row and in the run's record
 
 
 @dataclass(eq=False)
@@ -55,9 +47,7 @@ class Runs:
     def first(self, number: int) -> "Runs":
         """The first runs: a summary may have more by now than when the study was made of it."""
         keep = [k for k, row in enumerate(self.rows) if row.run < number]
-        return Runs(
-            [self.rows[k] for k in keep], [self.records[k] for k in keep], [self.frames[k] for k in keep], self.whole
-        )
+        return Runs([self.rows[k] for k in keep], [self.records[k] for k in keep], [self.frames[k] for k in keep], self.whole)
 
     def pairs(self) -> list[tuple[RunRecord, pd.DataFrame]]:
         """Each record with its predictions."""

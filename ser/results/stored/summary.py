@@ -92,9 +92,7 @@ class FinishedExperiment:
             return []
         keys = [k for k in ("fold", "split", "utterance_id", *AMOUNTS) if k in self.predictions.columns]
         runs = self.predictions.groupby("run")  # one after another: the first two differ, mostly
-        tidy = (
-            own.drop(columns=["run", "seed"], errors="ignore").sort_values(keys, ignore_index=True) for _, own in runs
-        )
+        tidy = (own.drop(columns=["run", "seed"], errors="ignore").sort_values(keys, ignore_index=True) for _, own in runs)
         first = next(tidy)
         return [EQUAL_RUNS] if all(first.equals(own) for own in tidy) else []
 
@@ -138,12 +136,7 @@ def summarise(
     """
     numbers = metrics_from_predictions(finished.predictions, finished.classes)
     return Summary(
-        **finished.opening(),
-        **asdict(numbers),
-        runs=finished.rows(),
-        notes=notes,
-        suspects=suspects,
-        datasets=datasets,
+        **finished.opening(), **asdict(numbers), runs=finished.rows(), notes=notes, suspects=suspects, datasets=datasets
     )
 
 
@@ -170,19 +163,11 @@ def summarise_fewshot(finished: FinishedExperiment, *, notes: list[str] | UnsetT
             source = SourceModel(zero_shot=numbers, validation=validation)
         else:
             parts[name] = AmountNumbers(
-                n_samples=_samples(finished.runs, name),
-                n_speakers=_speakers(finished.runs, name),
-                **asdict(numbers),
+                n_samples=_samples(finished.runs, name), n_speakers=_speakers(finished.runs, name), **asdict(numbers)
             )
     if not parts:
         raise TrainingError("there are no few-shot predictions", expected="rows of a percentage above 0, or of shots")
-    return FewshotSummary(
-        **finished.opening(),
-        percentages=parts,
-        source=source,
-        runs=finished.rows(),
-        notes=notes,
-    )
+    return FewshotSummary(**finished.opening(), percentages=parts, source=source, runs=finished.rows(), notes=notes)
 
 
 def notes_of(done: Sequence[tuple[RunResult, pd.DataFrame]]) -> list[str]:

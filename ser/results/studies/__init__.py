@@ -21,9 +21,7 @@ WORD = "study"
 COPY = "own_study"
 TRY = "ser ./NAME.py DEMO --head linear --head mlp && ser results list --kind study --part ./NAME.py"
 CLASS, BASE = "Study", "ser.results.studies:StudyRecord"  # of a plugin from outside, see `ser.outside`
-Parts = Iterator[
-    tuple[str, Mapping[str, Metrics | None]]
-]  # name, and split (`validation`, `test`, `pooled`) -> metrics
+Parts = Iterator[tuple[str, Mapping[str, Metrics | None]]]  # name, and split (`validation`, `test`, `pooled`) -> metrics
 Recomputed = Iterator[tuple[str, Any, Any]]  # place in the record, stored value, recomputed value
 
 

@@ -61,9 +61,7 @@ class Study(StudyRecord, kw_only=True):
         return f"{main_head(full)} of the full model on {self.dataset}: {with_interval(full.main)}."
 
     def blocks(self) -> list[Block]:
-        rows = [
-            [v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.main.n)] for v in self.variants
-        ]
+        rows = [[v.name, v.head, "+".join(v.stores), *score_cells(v.pooled), str(v.pooled.main.n)] for v in self.variants]
         note = "Test predictions of all folds together, mean ± std over runs."
         compared = [([c.variant], c, c.p_holm, ()) for c in self.comparisons]
         head = ["full model minus", main_head(self._full().pooled)]

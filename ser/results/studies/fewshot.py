@@ -6,16 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import (
-    ABSENT,
-    main_head,
-    number,
-    score,
-    score_cells,
-    score_heads,
-    size,
-    with_interval,
-)
+from ser.results.cells import ABSENT, main_head, number, score, score_cells, score_heads, size, with_interval
 from ser.results.records.model import Amount, Beside, Number
 from ser.results.records.names import amount_value
 from ser.results.records.numbers import Metrics
@@ -136,9 +127,7 @@ class Study(StudyRecord, kw_only=True):
 
     def _at_the_last(self) -> Table:
         head = [f"at {self.methods[0].curve[-1].amount}", *score_heads(self.methods[0].curve[-1].pooled)]
-        return Table(
-            "All metrics at the last amount", head, [[m.name, *score_cells(m.curve[-1].pooled)] for m in self.methods]
-        )
+        return Table("All metrics at the last amount", head, [[m.name, *score_cells(m.curve[-1].pooled)] for m in self.methods])
 
     def parts(self) -> Parts:
         for m in self.methods:

@@ -97,10 +97,7 @@ class Study(StudyRecord, kw_only=True):
             head = [f"{self.chosen} minus", self.metrics[0]]
             found.append(difference_table(caption, head, compared, OF_FOLDS))
         if self.weights:
-            rows = [
-                [str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)]
-                for w in self.weights
-            ]
+            rows = [[str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)] for w in self.weights]
             runs = self.weights[0].weight.n
             note = f"Softmax over layers, mean over folds, mean ± std over runs ({runs}); equal weights: {1 / len(rows):.3f}."
             found.append(Table("Learned weights of the layers", ["layer", "weight", "95 %"], rows, note=note))
@@ -149,9 +146,7 @@ class Study(StudyRecord, kw_only=True):
             classes = experiments.classes(frames[self.chosen])
             others = [c.other for c in self.comparisons]
             yield "$.comparisons", self.comparisons, against_others(self.chosen, others, frames, classes)
-            found = nested(
-                [setting(p) for p in self.positions], [experiments.pairs(p) for p in self.positions], classes
-            )
+            found = nested([setting(p) for p in self.positions], [experiments.pairs(p) for p in self.positions], classes)
             yield "$.nested", self.nested or None, found
 
 

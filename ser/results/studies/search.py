@@ -36,9 +36,7 @@ class Setting(Model, kw_only=True):
     experiment: str | None
     record: Annotated[Beside | None, Meta(description="Its summary, from this file's folder; null if it has none.")]
     validation: Annotated[Metrics | None, Meta(description="null if it failed, or was not trained to the end.")]
-    left: (
-        Annotated[list[Left], Meta(description="Runs that left early, even if trained to the end later.")] | UnsetType
-    ) = UNSET
+    left: Annotated[list[Left], Meta(description="Runs that left early, even if trained to the end later.")] | UnsetType = UNSET
     error: str | None
 
 
@@ -89,9 +87,7 @@ class Study(StudyRecord, kw_only=True):
         if not self.halving:
             return found
         finished = sum(s.validation is not None for s in self.settings)
-        return (
-            f"{found}, {finished} trained to the end, {self.tried - self.failed - finished} with runs that left early"
-        )
+        return f"{found}, {finished} trained to the end, {self.tried - self.failed - finished} with runs that left early"
 
     def blocks(self) -> list[Block]:
         rows = [[f"chosen: {setting(self.chosen.setting)}", *score_cells(self.chosen.pooled)]]
@@ -173,9 +169,7 @@ class Study(StudyRecord, kw_only=True):
             if self.halving is not UNSET:
                 pairs = self._picked(self.nested, experiments)
                 if not all(fold in {r.fold for own in pairs for r, _ in own} for fold in self.nested.settings):
-                    experiments.verdict.missing.append(
-                        "nested cannot be recomputed without all runs of the settings it names"
-                    )
+                    experiments.verdict.missing.append("nested cannot be recomputed without all runs of the settings it names")
                     return
             classes = experiments.classes(of.predictions)
             yield "$.nested", self.nested, nested([s.setting for s in self.settings], pairs, classes)
@@ -197,9 +191,7 @@ class Study(StudyRecord, kw_only=True):
         try:
             each, best = halved_choices(left, ended, folds, runs)
         except KeyError:
-            experiments.verdict.missing.append(
-                "the choices cannot be made again without the records of all runs that ended"
-            )
+            experiments.verdict.missing.append("the choices cannot be made again without the records of all runs that ended")
             return
         yield "$.chosen.setting", self.chosen.setting, self.settings[best].setting
         if self.nested is not UNSET:

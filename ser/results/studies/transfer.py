@@ -46,9 +46,9 @@ class Variant(Model, kw_only=True):
     validation: Metrics | None
     test: Metrics
     pooled: Metrics
-    chosen: (
-        Annotated[bool, Meta(description="True if its lambda has the best selection score of its method.")] | UnsetType
-    ) = UNSET
+    chosen: Annotated[bool, Meta(description="True if its lambda has the best selection score of its method.")] | UnsetType = (
+        UNSET
+    )
 
     @property
     def in_words(self) -> str:

@@ -32,12 +32,8 @@ class Cell(Model, kw_only=True):
 
     source: Word
     target: Word
-    within: Annotated[
-        bool, Meta(description="The diagonal: trained and tested within the corpus, under its own protocol.")
-    ]
-    cross_language: Annotated[
-        str | None, Meta(description="german -> english; null where a language is shared or not known.")
-    ]
+    within: Annotated[bool, Meta(description="The diagonal: trained and tested within the corpus, under its own protocol.")]
+    cross_language: Annotated[str | None, Meta(description="german -> english; null where a language is shared or not known.")]
     utterances: Annotated[int, Meta(ge=1, description="Tested in a run.")]
     experiment: Word
     record: Annotated[Beside, Meta(description="The summary that the cell is of, from this file's folder.")]
@@ -56,12 +52,9 @@ class Study(StudyRecord, kw_only=True):
     datasets: Annotated[list[str], Meta(min_length=2, description="Rows and columns, in their order.")]
     cells: Annotated[list[Cell], Meta(min_length=4)]
     sources: Annotated[
-        dict[str, Metrics],
-        Meta(description="Row means: of each source over the other corpora, one value per run."),
+        dict[str, Metrics], Meta(description="Row means: of each source over the other corpora, one value per run.")
     ]
-    targets: Annotated[
-        dict[str, Metrics], Meta(description="Column means: of each target over the other corpora's heads.")
-    ]
+    targets: Annotated[dict[str, Metrics], Meta(description="Column means: of each target over the other corpora's heads.")]
 
     def __post_init__(self) -> None:
         wanted = {(source, target) for source in self.datasets for target in self.datasets}

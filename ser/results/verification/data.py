@@ -100,9 +100,7 @@ def _inputs(summary: Summary | FewshotSummary, parts: list[Corpus], verdict: Ver
     if stated:
         verdict.compare([part.name for part in parts], list(stated), "$.data, datasets")
     for part in parts:
-        known = {
-            k: v for k, v in stated.get(part.name, {}).items() if k in part.stated and k not in ("stores", "views")
-        }
+        known = {k: v for k, v in stated.get(part.name, {}).items() if k in part.stated and k not in ("stores", "views")}
         verdict.compare({k: part.stated[k] for k in known}, known, part.where)
         own = stores.get(part.name, UNSET)
         if own is not UNSET:

@@ -24,9 +24,7 @@ LARGEST = 4096  # product of the sizes that is still computed
 RANDOM = 1024  # numbers of the randomised map
 
 
-CITATION = (
-    "M. Long, Z. Cao, J. Wang, M. I. Jordan: Conditional Adversarial Domain Adaptation. NeurIPS 2018. arXiv:1705.10667"
-)
+CITATION = "M. Long, Z. Cao, J. Wang, M. I. Jordan: Conditional Adversarial Domain Adaptation. NeurIPS 2018. arXiv:1705.10667"
 
 
 class Method(Adaptation):

@@ -16,8 +16,7 @@ from torch import Tensor
 from ser.train.adapt._base import Adaptation, Side
 
 CITATION = (
-    "B. Sun, K. Saenko: Deep CORAL: Correlation Alignment for Deep Domain Adaptation. ECCV workshops 2016. "
-    "arXiv:1607.01719"
+    "B. Sun, K. Saenko: Deep CORAL: Correlation Alignment for Deep Domain Adaptation. ECCV workshops 2016. arXiv:1607.01719"
 )
 
 

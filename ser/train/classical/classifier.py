@@ -194,9 +194,7 @@ def class_of(head: str, target: str = EMOTION) -> Any:
     try:
         kind()
     except TypeError:
-        raise ConfigError(
-            f"{head} is made of other {kind_name}s", expected=f"a {kind_name} that stands by itself"
-        ) from None
+        raise ConfigError(f"{head} is made of other {kind_name}s", expected=f"a {kind_name} that stands by itself") from None
     return kind
 
 

@@ -56,9 +56,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"HeadClassifier needs two classes or more; the labels have 1 class (of {len(y)} sample(s))"
-            )
+            raise ValueError(f"HeadClassifier needs two classes or more; the labels have 1 class (of {len(y)} sample(s))")
         rows, held = np.arange(len(y)), np.arange(0)
         given = dict(self.options or {})
         if not self.validation:

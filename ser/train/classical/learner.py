@@ -131,13 +131,9 @@ class ClassicalLearner:
         if self.data.unit is not None and self.data.values is not None:
             y = self.data.values[rows]
         elif len(np.unique(y)) < 2:
-            raise TrainingError(
-                "the training part has fewer than two classes", action="Take more data or another scheme."
-            )
+            raise TrainingError("the training part has fewer than two classes", action="Take more data or another scheme.")
         made = estimator(self.config, seed)
-        weights = (
-            {"sample_weight": compute_sample_weight("balanced", y)} if self.config.balance == "sample_weight" else {}
-        )
+        weights = {"sample_weight": compute_sample_weight("balanced", y)} if self.config.balance == "sample_weight" else {}
         try:
             notes, seconds = fit_alone(made, self.config.head, x, y, **weights)
         except TrainingError as error:

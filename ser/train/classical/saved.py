@@ -129,12 +129,8 @@ def unpack(content: bytes, config: Classical, columns: int, place: str) -> tuple
             action="Do not use the file. If you made it yourself, with another scikit-learn: take that one, or train it again.",
         )
     if not members:
-        raise UnusableError(
-            f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__
-        )
-    versions = {
-        str(w.message.original_sklearn_version) for w in caught if isinstance(w.message, InconsistentVersionWarning)
-    }
+        raise UnusableError(f"{place} does not hold what it says", expected=config.head, found=PREFIX + type(fitted).__name__)
+    versions = {str(w.message.original_sklearn_version) for w in caught if isinstance(w.message, InconsistentVersionWarning)}
     return fitted, tuple(
         f"{config.head} was saved by scikit-learn {version}, and this is {sklearn.__version__}: it may not say the same; "
         f"train it again, or install scikit-learn {version}"

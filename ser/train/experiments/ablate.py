@@ -130,9 +130,7 @@ def _variant(data: Tensors, options: FitOptions, name: str, head: str, stores: l
     if head != options.head:
         training.pop("head_options", None)
     if not any(block.framewise for block in own.blocks) and training.get("head_options"):
-        training["head_options"] = {
-            n: v for n, v in training["head_options"].items() if n != "pooling"
-        }  # nothing to pool
+        training["head_options"] = {n: v for n, v in training["head_options"].items() if n != "pooling"}  # nothing to pool
     if len(modalities) == 1:
         training.pop("modality_dropout", None)  # there is no other modality to leave out
     experiment = fit_experiment(own, replace(options, head=head, training=training, output=None))

@@ -82,11 +82,7 @@ def _adapted(
     """A variant for each method and weight."""
     selection = {} if criterion == "source" else {"selection": criterion}
     stamps = [ORACLE] if criterion == "oracle" else []
-    by = (
-        criterion
-        if selection
-        else f"source {options.training.get('selection') or plugin(pair.target.target.kind).SELECTION}"
-    )
+    by = criterion if selection else f"source {options.training.get('selection') or plugin(pair.target.target.kind).SELECTION}"
     found = []
     for weight in weights:
         if not 0 <= weight < float("inf"):

@@ -98,8 +98,7 @@ def _union(parts: Sequence[Tensors], alone: Sequence[Experiment], balance: str, 
     recipe = make_recipe(options.head, **options.training, **kind_of(parts[0]))
     if balance == "corpus" and getattr(recipe, "context", "utterance") == "dialogue":
         raise ConfigError(
-            "--balance corpus with --context dialogue: a turn cannot be in its dialogue twice",
-            action="Take --balance none.",
+            "--balance corpus with --context dialogue: a turn cannot be in its dialogue twice", action="Take --balance none."
         )
     folds, account = union_folds([e.folds for e in alone], parts)
     facts = {
@@ -156,8 +155,7 @@ def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Exper
         own[data.dataset] = own_predictions(combined, data, rows, [f.name for f in experiment.folds])
         other[data.dataset] = experiment.predictions
     compared = [
-        AdjustedComparison(**asdict(paired.compare(own[name], other[name], classes)), p_holm=None, verdict="")
-        for name in names
+        AdjustedComparison(**asdict(paired.compare(own[name], other[name], classes)), p_holm=None, verdict="") for name in names
     ]
     random = getattr(union.job.recipe, "random", True)
     for c in paired.adjusted(compared):
@@ -175,10 +173,7 @@ def _reports(parts: Sequence[Tensors], alone: Sequence[Experiment], union: Exper
 def _alone_numbers(experiment: Experiment, union: Experiment, classes: list[str]) -> AloneExperiment:
     numbers = metrics_from_predictions(experiment.predictions, classes)
     return AloneExperiment(
-        **experiment.reference(union.path),
-        validation=numbers.validation or None,
-        test=numbers.test,
-        pooled=numbers.pooled,
+        **experiment.reference(union.path), validation=numbers.validation or None, test=numbers.test, pooled=numbers.pooled
     )
 
 

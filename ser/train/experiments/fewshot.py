@@ -107,8 +107,7 @@ def fewshot(
     for name in ("save", "refit"):
         if options.pop(name, None) not in (None, False, "auto"):
             raise ConfigError(
-                "few-shot heads are neither saved nor trained again",
-                action="Leave save and refit out; see ser finetune.",
+                "few-shot heads are neither saved nor trained again", action="Leave save and refit out; see ser finetune."
             )
     given = read_options(fewshot, workspace, head, options, learns)
     kind = parse_target(given.target).kind
@@ -154,9 +153,7 @@ def _refuse_tuning(**given: Any) -> None:
     """
     for name, value in given.items():
         if value is not None:
-            raise ConfigError(
-                f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned"
-            )
+            raise ConfigError(f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned")
 
 
 def fewshot_experiments(

@@ -64,9 +64,7 @@ class Halved:
     def complete(self, folds: Sequence[Fold], options: FitOptions) -> None:
         """Train the runs on these folds to the end that left."""
         own = self.experiment
-        rest = replace(
-            own, setup=replace(own.setup, folds=list(folds)), job=replace(own.job, rungs=None), done=[], error=None
-        )
+        rest = replace(own, setup=replace(own.setup, folds=list(folds)), job=replace(own.job, rungs=None), done=[], error=None)
         train_all([rest], options, own.name, keep_going=True)
         self.ended |= {(run.record.fold, run.record.run): run for run in rest.done}
         own.error = rest.error

@@ -38,12 +38,7 @@ WITHOUT = "some of its runs were recorded without the learned weights of layers,
 
 @with_options("layer", "save")
 def layers(
-    dataset: str,
-    workspace: Workspace | str | Path = ".",
-    *,
-    head: str = "linear",
-    over: str = "layers",
-    **options: Any,
+    dataset: str, workspace: Workspace | str | Path = ".", *, head: str = "linear", over: str = "layers", **options: Any
 ) -> Result:
     """Fit the head at every position, choose one on validation, and compare it with others.
 
@@ -107,9 +102,7 @@ def _poolings(data: Tensors, options: FitOptions) -> list[Variant]:
     """Each pooling of frames in turn."""
     own = dict(options.training.get("head_options") or {})
     if is_classical(options.head) or "pooling" not in options_of(options.head):
-        raise ConfigError(
-            f"head {options.head} has no option pooling", expected="a head that pools frames", option="head"
-        )
+        raise ConfigError(f"head {options.head} has no option pooling", expected="a head that pools frames", option="head")
     if "pooling" in own:
         raise ConfigError("head option pooling is given and compared", action="Leave --head-option pooling=... out.")
     if not any(block.framewise for block in data.blocks):

@@ -66,9 +66,7 @@ def search(
         raise ConfigError("--save with --grid", action="Search first, then fit the chosen setting with --save.")
     given = read_options(search, workspace, head, options)
     if halving is not None and (halving := check_whole("halving", halving)) < 2:
-        raise ConfigError(
-            f"halving = {halving}", expected="2 or more: one run in so many goes on", action="Take 3, or None."
-        )
+        raise ConfigError(f"halving = {halving}", expected="2 or more: one run in so many goes on", action="Take 3, or None.")
     data = load(dataset, given)
     variants = _different([_variant(data, setting, given) for setting in settings(grid, random, given.seed)])
     first = next((v.experiment for v in variants if v.experiment is not None), None)
@@ -104,9 +102,7 @@ def search(
             "head": heads,
             "random": random,
             **({} if halving is None else {"halving": halving}),
-            "settings": [
-                {"setting": v.facts["setting"], "config_hash": h} for v, h in zip(variants, hashes, strict=True)
-            ],
+            "settings": [{"setting": v.facts["setting"], "config_hash": h} for v, h in zip(variants, hashes, strict=True)],
             "base": first.config["inputs"],
         },
         data=first.setup.facts,

@@ -126,9 +126,7 @@ def _values(text: str) -> list[Any]:
 
 
 def _range(word: str, low: str, high: str, log: str | None) -> Range:
-    found = Range(
-        float(low), float(high), log is not None, bool(re.fullmatch(r"\d+", low) and re.fullmatch(r"\d+", high))
-    )
+    found = Range(float(low), float(high), log is not None, bool(re.fullmatch(r"\d+", low) and re.fullmatch(r"\d+", high)))
     if not found.low < found.high or (found.log and found.low <= 0):
         raise ConfigError(f"--grid {word}", expected="LOW below HIGH" + (", both above 0" if found.log else ""))
     return found

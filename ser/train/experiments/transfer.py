@@ -124,9 +124,7 @@ def transfer_experiment(
     words = words or [setup.facts["source"], setup.facts["target"], variant.replace(" ", "-")]
     common = tested_only(setup.stamps) if variant == SOURCE_ONLY else setup.stamps
     own = replace(options, output=output, refit="always" if is_classical(options.head) else "never")
-    return make_experiment(
-        replace(setup, folds=list(folds)), recipe, config, words, own, [*common, *stamps], tuning=second
-    )
+    return make_experiment(replace(setup, folds=list(folds)), recipe, config, words, own, [*common, *stamps], tuning=second)
 
 
 def transfer_study(
@@ -200,11 +198,7 @@ def _selection_score(experiment: Experiment) -> float | None:
 def _choose(rows: list[transfer_record.Variant]) -> list[transfer_record.Variant]:
     """Mark, of each method that has several weights, the row with the best selection score."""
     for method in dict.fromkeys(row.method for row in rows):
-        own = [
-            (row, row.selection_score)
-            for row in rows
-            if row.method == method and isinstance(row.selection_score, float)
-        ]
+        own = [(row, row.selection_score) for row in rows if row.method == method and isinstance(row.selection_score, float)]
         if len(own) > 1:
             sign = -1 if own[0][0].selection in (*LOWEST, "source loss") else 1
             best = max(own, key=lambda pair: sign * pair[1])[0]

@@ -81,9 +81,7 @@ class SourceModels:
     def of(self, slots: slice) -> "SourceModels":
         """The models of some of the runs."""
         weights = [w[slots] for w in self.weights]
-        return SourceModels(
-            self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], []
-        )
+        return SourceModels(self.runs[slots], weights, self.trained[slots], self.account[slots], self.validation[slots], [])
 
 
 class Learning(NamedTuple):
@@ -103,13 +101,7 @@ class Learning(NamedTuple):
 
 
 def make_shots(
-    recipe: Recipe,
-    source: str | None,
-    amounts: list[Amount],
-    speaker_aware: bool,
-    epochs: int,
-    lr_factor: float,
-    freeze: str,
+    recipe: Recipe, source: str | None, amounts: list[Amount], speaker_aware: bool, epochs: int, lr_factor: float, freeze: str
 ) -> Shots:
     """Make the recipes by which a head goes on from a source model, gently, and learns from shots alone, in full.
 

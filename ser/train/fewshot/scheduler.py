@@ -99,12 +99,7 @@ def _missing(job: FewshotJob, experiments: Mapping[str, Experiment]) -> Missing:
 
 
 def _sources(
-    job: FewshotJob,
-    stacks: list[list[int]],
-    missing: Missing,
-    engine: Callable[[int], Engine],
-    label: str,
-    quiet: bool,
+    job: FewshotJob, stacks: list[list[int]], missing: Missing, engine: Callable[[int], Engine], label: str, quiet: bool
 ) -> list[SourceModels | None]:
     """Train the source models of each stack of runs; None where no missing run of it needs one.
 

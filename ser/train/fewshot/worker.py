@@ -67,12 +67,7 @@ def train_source(job: FewshotJob, runs: list[int], handover: Handover | None = N
 
 
 def learn(
-    job: FewshotJob,
-    fold: Fold,
-    runs: list[int],
-    source: SourceModels | None,
-    methods: list[str],
-    amounts: list[Amount],
+    job: FewshotJob, fold: Fold, runs: list[int], source: SourceModels | None, methods: list[str], amounts: list[Amount]
 ) -> list[tuple[str, Finished]]:
     """Learn from each amount by each method, and predict the fold's test part; the arguments are those of `Learning`.
 
@@ -104,9 +99,7 @@ def _learn(unit: Learning) -> list[tuple[str, Finished]]:
     task = Task(scaled, learner, fresh, None if source is None else source.weights, base, fold.train, fold.test)
     seeds = [streams.derive(common.seed, k, fold.name) for k in runs]
     speakers = data.frame["speaker"].to_numpy()
-    drawn = [
-        subsets(data.labels, fold.train, shots.amounts, s, speakers if shots.speaker_aware else None) for s in seeds
-    ]
+    drawn = [subsets(data.labels, fold.train, shots.amounts, s, speakers if shots.speaker_aware else None) for s in seeds]
     zero = learner.predict(source.weights, fold.test) if source is not None and NOTHING in amounts else None
     found, where = [], folds_named([fold])
     for name in methods:
@@ -144,9 +137,7 @@ class _Row(NamedTuple):
     speakers: int | UnsetType = UNSET
 
 
-def _account(
-    answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]
-) -> _Row:
+def _account(answer: Answer, slot: int, rows: NDArray[np.int64], fold: Fold, speakers: NDArray[Any], notes: list[str]) -> _Row:
     """A run's account of its shots and of the learning."""
     who = set(speakers[rows])
     return _Row(

@@ -55,9 +55,7 @@ KINDS = ("pooled", "frames", "words")
 LATER = ("pooling",)
 MOST_TENSORS = 2_000  # of a head's weights
 MOST_NUMBERS = 2**28  # of a head's weights: 1 GiB, and training holds five times that; the largest head has 11 million
-_COUNTED: dict[
-    tuple[Any, ...], tuple[int, int]
-] = {}  # a head with its options -> its weights, and these with statistics
+_COUNTED: dict[tuple[Any, ...], tuple[int, int]] = {}  # a head with its options -> its weights, and these with statistics
 
 
 @dataclass(frozen=True)
@@ -220,9 +218,7 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
         TrainingError: features that the head does not take.
     """
     asked = (plugin(name), tuple(inputs), classes, repr(sorted(options.items())))
-    if (
-        asked in _COUNTED and _COUNTED[asked][0] <= most
-    ):  # the other runs of an experiment, and their files, ask the same
+    if asked in _COUNTED and _COUNTED[asked][0] <= most:  # the other runs of an experiment, and their files, ask the same
         return _COUNTED[asked][1]
     own, tensors, numbers = threading.get_ident(), 0, 0
 
@@ -232,9 +228,7 @@ def parameter_count(name: str, inputs: list[Input], classes: int, options: dict[
             tensors, numbers = tensors + 1, numbers + parameter.numel()
             if numbers > most or tensors > MOST_TENSORS:
                 found = (
-                    f"{numbers} ({numbers / 2**28:.1f} GiB) or more"
-                    if numbers > most
-                    else f"more than {MOST_TENSORS} tensors"
+                    f"{numbers} ({numbers / 2**28:.1f} GiB) or more" if numbers > most else f"more than {MOST_TENSORS} tensors"
                 )
                 expected = f"{most} numbers in {MOST_TENSORS} tensors at most"
                 raise _TooLargeError("the head is larger", expected=expected, found=found)
@@ -273,8 +267,7 @@ def require_embedding(head: str, reader: str) -> None:
     if not offers_embedding(head):
         offering = [h for h in registry.names(HEADS) if offers_embedding(h)]
         raise ConfigError(
-            f"{reader} reads an embedding, and head {head} has none",
-            expected=f"one of the heads {', '.join(offering)}",
+            f"{reader} reads an embedding, and head {head} has none", expected=f"one of the heads {', '.join(offering)}"
         )
 
 
@@ -290,7 +283,5 @@ def sizes(option: str | tuple[int, ...] | list[int] | int) -> tuple[int, ...]:
     except ValueError:
         found = (0,)
     if any(v < 1 for v in found):
-        raise ConfigError(
-            "sizes of hidden layers", expected="numbers of 1 or more, such as 512,256", found=repr(option)[:80]
-        )
+        raise ConfigError("sizes of hidden layers", expected="numbers of 1 or more, such as 512,256", found=repr(option)[:80])
     return found

@@ -49,9 +49,7 @@ class Head(nn.Module):
         self.encode = nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in single)
         others = [all(single[:k] + single[k + 1 :]) and len(inputs) == 2 for k in range(len(inputs))]
         depth = layers if len(inputs) > 1 else 0
-        self.cross = nn.ModuleList(
-            nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in others) for _ in range(depth)
-        )
+        self.cross = nn.ModuleList(nn.ModuleList(Layer(hidden, heads, dropout, single=s) for s in others) for _ in range(depth))
         self.pool = nn.ModuleList(make_pooling(pooling, i, hidden) for i in inputs)
         self.fuse = Linear(sum(p.size for p in self.pool), hidden)  # type: ignore[misc]
         self.dropout = Dropout(dropout)
@@ -91,9 +89,7 @@ class Head(nn.Module):
         }
 
     @staticmethod
-    def _look(
-        block: nn.Module, states: list[Tensor], masks: list[Tensor], packings: list[Packing | None], k: int
-    ) -> Tensor:
+    def _look(block: nn.Module, states: list[Tensor], masks: list[Tensor], packings: list[Packing | None], k: int) -> Tensor:
         """The k-th store's frames after attention to those of all other stores."""
         others = [j for j in range(len(states)) if j != k]
         if len(others) == 1:

@@ -19,10 +19,7 @@ from ser.train.nn.norms import BatchNorm
 from ser.train.nn.pooling import make_pooling
 
 CHANNELS_LAST = 128  # stages of up to this number of channels are faster with channels last in memory
-CITATION = (
-    "K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for Image Recognition. CVPR 2016, 770-778. "
-    "arXiv:1512.03385"
-)
+CITATION = "K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for Image Recognition. CVPR 2016, 770-778. arXiv:1512.03385"
 DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 40, "patience": 12}
 TAKES = Takes(("frames",), ("audio",), most=1, example="logmel")
 

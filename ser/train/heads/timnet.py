@@ -36,20 +36,13 @@ class Head(nn.Module):
     """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` -> `(runs, batch, classes)`; one store, framewise."""
 
     def __init__(
-        self,
-        inputs: list[Input],
-        classes: int,
-        hidden: int = 39,
-        blocks: int = 8,
-        dropout: float = 0.1,
-        pooling: str = "mean",
+        self, inputs: list[Input], classes: int, hidden: int = 39, blocks: int = 8, dropout: float = 0.1, pooling: str = "mean"
     ) -> None:
         super().__init__()
         self.input = inputs[0].name
         self.enter = nn.ModuleList(Linear(inputs[0].dim, hidden) for _ in (-1, 1))
         self.blocks = nn.ModuleList(
-            nn.ModuleList(TemporalBlock(hidden, direction * 2**j, dropout) for j in range(blocks))
-            for direction in (-1, 1)
+            nn.ModuleList(TemporalBlock(hidden, direction * 2**j, dropout) for j in range(blocks)) for direction in (-1, 1)
         )
         self.scales = nn.Parameter(torch.full((1, blocks), 1 / blocks))
         pools = [[make_pooling(pooling, inputs[0], hidden) for _ in range(blocks)] for _ in (-1, 1)]

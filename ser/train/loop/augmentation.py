@@ -94,9 +94,7 @@ class Augment(Callback):
         config = self.config
         words = [i.name for i in inputs if i.vocabulary]
         if config.mixup and words:
-            raise TrainingError(
-                f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.", option="mixup"
-            )
+            raise TrainingError(f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.", option="mixup")
         if (config.time_masks or config.band_masks) and not any(_is_masked(i) for i in inputs):
             raise TrainingError(
                 "masks need framewise audio features",

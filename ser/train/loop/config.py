@@ -13,14 +13,7 @@ from ser.train.option import check_value, is_option, option
 # Importing torch takes seconds, and the command line reads the options below for its help: what needs it is imported in the
 # functions.
 
-SOURCE = (
-    "UA",
-    "WA",
-    "CCC",
-    "F1_macro",
-    "loss",
-    "last",
-)  # selections by source validation, see `ser.train.loop.validation`
+SOURCE = ("UA", "WA", "CCC", "F1_macro", "loss", "last")  # selections by source validation, see `ser.train.loop.validation`
 # Selections for a target corpus, see `ser.train.loop.target_selection`, and how a record describes them.
 TARGET = {
     "entropy": "mutual information of the predictions on the unlabelled target (highest)",
@@ -50,11 +43,7 @@ class Config:
     )
     epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1, below=1e6)
     batch_size: int = option(
-        32,
-        "Utterances in a step; dialogues with context dialogue.",
-        unset="the head's, 32 for most",
-        least=1,
-        below=1e9,
+        32, "Utterances in a step; dialogues with context dialogue.", unset="the head's, 32 for most", least=1, below=1e9
     )
     lr: float = option(1e-3, "The highest learning rate of AdamW.", unset="the head's", above=0)
     weight_decay: float = option(0.01, "The decoupled weight decay of AdamW.", least=0)
@@ -76,23 +65,15 @@ class Config:
     class_weights: str = option("balanced", "Weights of the classes in the loss.", choices=("balanced", "none"))
     label_smoothing: float = option(0.1, "The share of label smoothing.", least=0, below=1)
     clip: float = option(1.0, "The largest norm of a run's gradient; 0: no clipping.", least=0)
-    context: str = option(
-        "utterance", "What a head sees at once: an utterance, or the turns of a dialogue.", choices=CONTEXTS
-    )
-    precision: str = option(
-        "float32", "Numbers of the forward pass in training; bfloat16 is autocast.", choices=PRECISIONS
-    )
+    context: str = option("utterance", "What a head sees at once: an utterance, or the turns of a dialogue.", choices=CONTEXTS)
+    precision: str = option("float32", "Numbers of the forward pass in training; bfloat16 is autocast.", choices=PRECISIONS)
     average: str = option(
         "none", "Average weights: over the last quarter of the epochs (swa), or over all steps (ema).", choices=AVERAGES
     )
-    snapshots: int = option(
-        1, "Heads of one run, each the end of a cosine cycle, whose probabilities are averaged.", least=1
-    )
+    snapshots: int = option(1, "Heads of one run, each the end of a cosine cycle, whose probabilities are averaged.", least=1)
     mixup: float = option(0.0, "Mix pairs of training utterances, by shares from Beta(ALPHA, ALPHA); 0: off.", least=0,
                           metavar="ALPHA")  # fmt: skip
-    time_masks: str = option(
-        "", "SpecAugment: N masks of up to FRAMES frames, as 2x30.", unset="off", metavar="NxFRAMES"
-    )
+    time_masks: str = option("", "SpecAugment: N masks of up to FRAMES frames, as 2x30.", unset="off", metavar="NxFRAMES")
     band_masks: str = option("", "SpecAugment: N masks of up to BANDS bands, as 2x8.", unset="off", metavar="NxBANDS")
     feature_noise: float = option(
         0.0, "Gaussian noise on training features, in standard deviations of theirs; 0: off.", least=0
@@ -100,9 +81,7 @@ class Config:
     modality_dropout: float = option(
         0.0, "The share of training utterances of which one modality is left out; 0: off.", least=0, below=1
     )
-    adapt: str = (
-        "none"  # the method that aligns the features of an unlabelled target corpus, see `ser.train.adapt._base`
-    )
+    adapt: str = "none"  # the method that aligns the features of an unlabelled target corpus, see `ser.train.adapt._base`
     adapt_weight: float = 1.0  # lambda, which multiplies the gradient of the method's loss on its way into the head
     adapt_ramp: str = ""  # lambda's schedule, `constant` or `dann`; "" for the method's own
     target: str = EMOTION  # the kind of target, see `ser.metadata.targets`
@@ -174,17 +153,14 @@ def _check_target(config: Config, selections: tuple[str, ...], learned: tuple[st
             option="selection",
         )
     if config.batch_size < 2 and "ccc" in config.loss:
-        raise ConfigError(
-            "loss ccc of one utterance has no gradient", expected="--batch-size 2 or more", option="batch_size"
-        )
+        raise ConfigError("loss ccc of one utterance has no gradient", expected="--batch-size 2 or more", option="batch_size")
     if config.adapt != "none":
         from ser.train.adapt._base import method
 
         fitting = method(config.adapt).targets
         if fitting and config.target not in fitting:
             raise ConfigError(
-                f"adaptation method {config.adapt} does not learn {in_words(config.target)}",
-                expected=" or ".join(fitting),
+                f"adaptation method {config.adapt} does not learn {in_words(config.target)}", expected=" or ".join(fitting)
             )
 
 
@@ -302,11 +278,7 @@ def _check_transfer(config: Config) -> None:
     from ser.train.heads._base import require_embedding
 
     adapts, freezes = config.adapt != NONE, config.freeze != "none"
-    readers = {
-        f"adapt {config.adapt}": adapts,
-        f"freeze {config.freeze}": freezes,
-        "selection dev": config.selection == "dev",
-    }
+    readers = {f"adapt {config.adapt}": adapts, f"freeze {config.freeze}": freezes, "selection dev": config.selection == "dev"}
     for reader, asked in readers.items():
         if asked:
             require_embedding(config.head, reader)

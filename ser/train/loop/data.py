@@ -50,9 +50,7 @@ class Resident:
             self.values = {b.name: self._held(b.values) for b in blocks}
             self.offsets = {b.name: torch.from_numpy(b.offsets).to(device) for b in blocks if b.offsets is not None}
         vectors = {n: v for n, v in self.values.items() if isinstance(v, Tensor) and v.ndim == 2}
-        plain = (
-            len(vectors) == len(blocks) and all(v.dtype == torch.float32 for v in vectors.values()) and not self.offsets
-        )
+        plain = len(vectors) == len(blocks) and all(v.dtype == torch.float32 for v in vectors.values()) and not self.offsets
         self.concatenated = vectors if concatenated and device == "cpu" and plain else {}
 
         # Padding is the first of all rows times 0: where it is negative, the zeros are too.

@@ -188,12 +188,7 @@ class Learner:
         return found
 
     def _data(
-        self,
-        resident: Resident,
-        rows: Rows,
-        validation: Rows,
-        unlabelled: Rows | None = None,
-        oracle: Rows | None = None,
+        self, resident: Resident, rows: Rows, validation: Rows, unlabelled: Rows | None = None, oracle: Rows | None = None
     ) -> Data:
         return Data(
             resident,

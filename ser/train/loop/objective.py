@@ -106,15 +106,11 @@ class Targets:
 
     def __init__(self, data: Data, rows: Tensor, config: Config, vad: bool) -> None:
         self.labels = torch.as_tensor(data.labels, device=rows.device)
-        self.values = (
-            None if data.values is None else torch.tensor(data.values, dtype=torch.float32, device=rows.device)
-        )
+        self.values = None if data.values is None else torch.tensor(data.values, dtype=torch.float32, device=rows.device)
         self.smoothing = config.label_smoothing
         self.counts = torch.stack([torch.bincount(self.labels[r], minlength=data.classes) for r in rows])
         if config.target in (EMOTION, MIXED) and int((self.counts > 0).sum(1).min()) < 2:
-            raise TrainingError(
-                "the training part has fewer than two classes", action="Take more data or another scheme."
-            )
+            raise TrainingError("the training part has fewer than two classes", action="Take more data or another scheme.")
         balanced = config.class_weights == "balanced"
         weigh = OF_TARGET.get(config.target) if balanced else None
         if weigh is None:
@@ -206,9 +202,7 @@ def trainable(data: Data, config: Config, seeds: Sequence[int]) -> tuple[Paramet
     def beside(seed: int) -> Trainable:
         method = None
         if adapts:
-            method = adapt.build_adaptation(
-                config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed
-            )
+            method = adapt.build_adaptation(config.adapt, data.classes, size, config.adapt_weight, config.adapt_ramp, seed)
         with streams.drawing(streams.derive(seed, "loss")):
             return Trainable(method, Objective(terms, data.classes, size, data.dimensions))
 

@@ -62,9 +62,7 @@ def train(
 class Stack:
     """Runs that are trained together."""
 
-    def __init__(
-        self, data: Data, config: Config, seeds: list[int], start: Tensor | None, judge: Judge | None = None
-    ) -> None:
+    def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None, judge: Judge | None = None) -> None:
         self.data, self.config, self.seeds, self.judge = data, config, seeds, judge
         self.device = data.resident.device
         rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
@@ -321,9 +319,7 @@ def callbacks(stack: Stack, rows: Tensor, given: bool) -> list[Callback]:
         None if method is None or target is None else Alignment(method, target),
         FrozenWeights(parameters, given) if config.freeze != "none" else None,
         Average(config.average, parameters, config.epochs) if config.average != "none" else None,
-        SnapshotEnsemble(cycle_ends(config.epochs, config.snapshots), len(stack.seeds))
-        if config.snapshots > 1
-        else None,
+        SnapshotEnsemble(cycle_ends(config.epochs, config.snapshots), len(stack.seeds)) if config.snapshots > 1 else None,
         TargetScores(data, config.selection, parameters) if config.selection in TARGET else None,
     ]
     return [part for part in parts if part is not None]

@@ -55,9 +55,7 @@ def validate(logits: Tensor, labels: Tensor, classes: int) -> list[EpochScores]:
 
 
 @torch.no_grad()
-def validate_target(
-    logits: Tensor, labels: Tensor, values: Tensor | None, classes: int, target: str
-) -> list[EpochScores]:
+def validate_target(logits: Tensor, labels: Tensor, values: Tensor | None, classes: int, target: str) -> list[EpochScores]:
     """Scores of each run for any kind of target: as `validate`, or the metric that picks the epoch, its error and a loss.
 
     Of a class and dimensions, scores are those of the classes, and the loss is the sum of both.

@@ -53,9 +53,7 @@ class Conv2d(nn.Module):
             maximum and the normalisation after it; slower for more, in pictures as small as those have here.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, channels_last: bool = False
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, channels_last: bool = False) -> None:
         super().__init__()
         self.stride, self.channels_last = stride, channels_last
         bound = 1 / math.sqrt(inputs * kernel * kernel)

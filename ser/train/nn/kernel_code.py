@@ -328,12 +328,7 @@ def gelu_gradient(module: ir.Module, n: int) -> None:
 
 
 def _each_kept(
-    f: Function,
-    each: Callable[[ir.Value, ir.Value], None],
-    bits: ir.Value,
-    scale: ir.Value,
-    count: ir.Value,
-    limit: ir.Value,
+    f: Function, each: Callable[[ir.Value, ir.Value], None], bits: ir.Value, scale: ir.Value, count: ir.Value, limit: ir.Value
 ) -> None:
     """Go through vectors: `each` takes a place and the factors of its numbers, the scale or 0."""
     build, kind = f.build, ir.VectorType(INT32, f.n)
@@ -365,9 +360,7 @@ def _normal(f: Function, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     twos = f.whole(build.fmul(power, number(math.log2(math.e))))
     rest = f.multiply_add(twos, number(-0.693359375), power)
     rest = f.multiply_add(twos, number(2.12194440e-4), rest)
-    series = f.polynomial(
-        rest, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5, 1, 1
-    )
+    series = f.polynomial(rest, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5, 1, 1)
     whole = ir.VectorType(INT32, f.n)
     shift, bias = (ir.Constant(whole, [value] * f.n) for value in (23, 127))
     exponent = build.shl(build.add(build.fptosi(twos, whole), bias), shift)

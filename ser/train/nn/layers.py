@@ -73,9 +73,7 @@ def concatenate(parts: Sequence[Tensor]) -> Tensor:
     block = not is_traced() and first.stride()[-2:] == (width, 1)
     for part in parts:
         alike = part.stride() == first.stride() and not part.requires_grad
-        here = (
-            part.storage_offset() == place and part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        )
+        here = part.storage_offset() == place and part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
         block, place = block and alike and here, place + part.shape[-1]
     return first.as_strided((*first.shape[:-1], width), first.stride()) if block else torch.cat(list(parts), dim=-1)
 

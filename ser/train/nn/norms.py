@@ -117,9 +117,7 @@ class _Padding:
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over padding, `(channels,)`."""
-        return (
-            (x * ~self.factor).sum((0, 2, 3)) if self.factor is not None else x.transpose(1, 2)[self.index].sum((0, 2))
-        )
+        return (x * ~self.factor).sum((0, 2, 3)) if self.factor is not None else x.transpose(1, 2)[self.index].sum((0, 2))
 
 
 normalise: Callable[[Tensor, Tensor, Tensor, Tensor, float], tuple[Tensor, ...]] = _Normalise.apply

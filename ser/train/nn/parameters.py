@@ -64,8 +64,7 @@ class Parameters:
         self.buffers = list(self.head.buffers())
         if self.leading and self.buffers:
             raise TrainingError(
-                "a head with buffers (batch normalisation, say) cannot be stacked",
-                action="Give it `stackable = False`.",
+                "a head with buffers (batch normalisation, say) cannot be stacked", action="Give it `stackable = False`."
             )
         self.shapes = [p.shape for p in (*self.head.parameters(), *self.beside.parameters())]
         self.size = sum(p.numel() for p in self.head.parameters())
@@ -112,9 +111,7 @@ class Parameters:
         extra = sum(b.numel() for b in self.buffers)
         if rows.shape != (len(self.theta), self.size + extra):
             raise TrainingError(
-                "the weights are of another head",
-                expected=(len(self.theta), self.size + extra),
-                found=tuple(rows.shape),
+                "the weights are of another head", expected=(len(self.theta), self.size + extra), found=tuple(rows.shape)
             )
         self.theta.data[:, : self.size] = rows[:, : self.size]
         start = self.size

@@ -43,9 +43,7 @@ def drawing(seed: int) -> Iterator[None]:
         yield
 
 
-def dropout(
-    seeds: Sequence[int], epoch: int, device: str
-) -> "list[torch.Generator | np.random.BitGenerator] | GpuBits":
+def dropout(seeds: Sequence[int], epoch: int, device: str) -> "list[torch.Generator | np.random.BitGenerator] | GpuBits":
     """The streams that the dropout masks of an epoch are drawn from, see `ser.train.nn.layers.Dropout`."""
     if device == "cpu":
         return [bits(s, "dropout", epoch) for s in seeds]
@@ -65,9 +63,7 @@ def cyclic(seeds: Sequence[int], length: int, first: int, count: int) -> Tensor:
     """
     passes = range(first // length, -(-(first + count) // length))
     begin = first - passes.start * length
-    drawn = [
-        torch.cat([torch.randperm(length, generator=generator(s, "target order", k)) for k in passes]) for s in seeds
-    ]
+    drawn = [torch.cat([torch.randperm(length, generator=generator(s, "target order", k)) for k in passes]) for s in seeds]
     return torch.stack(drawn)[:, begin : begin + count]
 
 

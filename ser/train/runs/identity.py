@@ -38,17 +38,7 @@ def identity(recipe: Described, seed: int, *facts: Mapping[str, Any], **more: An
         more: further keys of the configuration.
     """
     asked = {**recipe.as_dict(), **more}
-    keys = (
-        "dataset",
-        "scheme",
-        "classes",
-        "protocol",
-        "normalize",
-        "rows_sha256",
-        "folds_sha256",
-        "learns",
-        "learns_sha256",
-    )
+    keys = ("dataset", "scheme", "classes", "protocol", "normalize", "rows_sha256", "folds_sha256", "learns", "learns_sha256")
     return {
         **asked,
         **parts_from_outside(asked),
@@ -85,9 +75,7 @@ def _views(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"views": {name: store["features_sha256"] for name, store in facts["views"]["stores"].items()}}
 
 
-def name_and_file(
-    workspace: Workspace, output: Path | None, words: Sequence[str], config: dict[str, Any]
-) -> tuple[str, Path]:
+def name_and_file(workspace: Workspace, output: Path | None, words: Sequence[str], config: dict[str, Any]) -> tuple[str, Path]:
     """The name of an experiment or a study and the file of its record; run records lie in the folder of the same name.
 
     Args:

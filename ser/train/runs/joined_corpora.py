@@ -46,9 +46,7 @@ def _opened(dataset: str, options: FitOptions) -> OpenDataset:
 
 
 def _tensors(corpus: OpenDataset, options: FitOptions, streamed: bool, classes: Sequence[str] | None = None) -> Tensors:
-    data = corpus.tensors(
-        options.scheme, classes=classes, views=options.views, target=options.target, streamed=streamed
-    )
+    data = corpus.tensors(options.scheme, classes=classes, views=options.views, target=options.target, streamed=streamed)
     return data if options.layer is None else one_layer(data, options.layer)
 
 
@@ -189,9 +187,7 @@ def _joined(blocks: Sequence[Block], counts: Sequence[int]) -> Block:
 def named_stamps(parts: Sequence[Tensors], each: Sequence[list[str]]) -> list[str]:
     """Stamps of several corpora: those that all of them carry once, the others with the corpus's name before them."""
     common = [s for s in each[0] if all(s in other for other in each)]
-    return common + [
-        f"{data.dataset}: {s}" for data, own in zip(parts, each, strict=True) for s in own if s not in common
-    ]
+    return common + [f"{data.dataset}: {s}" for data, own in zip(parts, each, strict=True) for s in own if s not in common]
 
 
 def short(names: Sequence[str]) -> str:

@@ -60,12 +60,9 @@ class FitOptions:
         choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
     )
     folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
-    stratified: bool = option(
-        False, "With --folds: spread groups so that all folds have about the same share of each class."
-    )
+    stratified: bool = option(False, "With --folds: spread groups so that all folds have about the same share of each class.")
     fold_file: Path | None = option(
-        None,
-        "CSV with the columns utterance_id, fold and part; without part, fold is the fold that tests the utterance.",
+        None, "CSV with the columns utterance_id, fold and part; without part, fold is the fold that tests the utterance."
     )
     validation: str = option(
         "auto",
@@ -79,9 +76,7 @@ class FitOptions:
     audio: tuple[str, ...] | None = option(None, "Audio stores to use, by encoder or store name.")
     text: tuple[str, ...] | None = option(None, "Text stores to use, by encoder or store name.")
     visual: tuple[str, ...] | None = option(None, "Visual stores to use, which are imported, by name.")
-    modalities: tuple[str, ...] | None = option(
-        None, "Use these only.", unset="all that have features", choices=MODALITIES
-    )
+    modalities: tuple[str, ...] | None = option(None, "Use these only.", unset="all that have features", choices=MODALITIES)
     views: tuple[str, ...] | None = option(
         None,
         "Augmented views of the audio that training utterances are drawn among, one for each utterance, run and epoch: all, "
@@ -114,9 +109,7 @@ class FitOptions:
         choices=("auto", "always", "never"),
     )
     save: bool = option(False, "Also write each run's head, for ser predict and ser evaluate.")
-    output: Path | None = option(
-        None, "Summary file, which ends in .json.", unset="named after the experiment, in results/"
-    )
+    output: Path | None = option(None, "Summary file, which ends in .json.", unset="named after the experiment, in results/")
     log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
     jobs: int | None = option(None, "Worker processes, or threads.", unset="one for each core", least=1)
     backend: str = option(
@@ -320,9 +313,7 @@ def _refuse_contradictions(options: FitOptions) -> None:
         try:
             parse_shard(options.shard)
         except ValueError:
-            raise ConfigError(
-                f"--shard {options.shard}", expected="I/N, with I from 0 to N - 1", option="shard"
-            ) from None
+            raise ConfigError(f"--shard {options.shard}", expected="I/N, with I from 0 to N - 1", option="shard") from None
     patience = options.training.get("patience")
     if patience and options.training.get("selection") == "last":
         raise ConfigError(

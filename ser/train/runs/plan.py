@@ -78,8 +78,7 @@ def trained_along(units: Sequence[Unit]) -> list[Unit]:
             tuned = tuned._replace(job=replace(tuned.job, along=Along(plain[0].job, plain[0].folds, runs)))
         found.append(tuned)
     left = [
-        unit._replace(runs=[run for run in unit.runs if (id(unit.job), unit.folds[0].name, run) not in once])
-        for unit in found
+        unit._replace(runs=[run for run in unit.runs if (id(unit.job), unit.folds[0].name, run) not in once]) for unit in found
     ]
     return [unit for unit in left if unit.runs]
 

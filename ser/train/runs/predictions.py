@@ -80,8 +80,7 @@ def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> SplitS
     """The metrics of a run's validation predictions, where it has some, and of its test predictions."""
     validation, test = (predictions[predictions["split"] == s] for s in ("validation", "test"))
     return SplitScores(
-        RunScores(**run_scores(validation, classes)) if len(validation) else UNSET,
-        RunScores(**run_scores(test, classes)),
+        RunScores(**run_scores(validation, classes)) if len(validation) else UNSET, RunScores(**run_scores(test, classes))
     )
 
 

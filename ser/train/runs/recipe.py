@@ -35,9 +35,7 @@ def _option(value: Any) -> Any:
 
 def learner_of(data: Tensors, recipe: Recipe, device: str = "cpu") -> Learns:
     """The learner of a recipe on (normalised) tensors."""
-    return (
-        ClassicalLearner(data, recipe) if isinstance(recipe, Classical) else Learner(data, recipe, device_here(device))
-    )
+    return ClassicalLearner(data, recipe) if isinstance(recipe, Classical) else Learner(data, recipe, device_here(device))
 
 
 def again(learner: Learns, recipe: Recipe) -> Learns:

@@ -53,9 +53,7 @@ def need_pair(workspace: Workspace, source: str | None, target: str | None) -> t
     """
     if source is None and not (target is None and workspace.stores("iemocap") and workspace.stores("cremad")):
         raise ConfigError(
-            "no source is named",
-            expected="--source NAME --target NAME",
-            found=", ".join(workspace.with_features()) or None,
+            "no source is named", expected="--source NAME --target NAME", found=", ".join(workspace.with_features()) or None
         )
     source, target = choose_pair(workspace, source, target)
     assert source is not None

@@ -119,9 +119,7 @@ def _stack(job: Job, folds: list[Fold], runs: list[int], handover: Handover | No
     if job.along is not None:
         slots = [slot for slot, k in enumerate(runs) if k in job.along.runs]
         own = [[part[slot] for slot in slots] for part in parts]
-        finished += _finish(
-            job.along.job, job.along.folds, [runs[slot] for slot in slots], learner, statistics, own, []
-        )
+        finished += _finish(job.along.job, job.along.folds, [runs[slot] for slot in slots], learner, statistics, own, [])
     return finished
 
 
@@ -312,9 +310,7 @@ def _recorded(
     # Of all splits at once: to make a frame and join it costs more than its rows.
     splits, rows, shares = zip(*predicted, strict=True)
     named = np.repeat(np.array(splits, dtype=object), [len(r) for r in rows])
-    predictions = prediction_rows(
-        job.data, np.concatenate(rows), np.concatenate(shares), run=run, fold=fold.name, split=named
-    )
+    predictions = prediction_rows(job.data, np.concatenate(rows), np.concatenate(shares), run=run, fold=fold.name, split=named)
     result = RunResult(
         experiment=job.experiment,
         config_hash=job.config_hash,

@@ -43,19 +43,7 @@ def space(tmp_path: Path) -> Workspace:
 
 
 def classify(space: Workspace, weights: Path, *words: str) -> int:
-    first = [
-        "classify",
-        "--dataset",
-        "ravdess",
-        "--model",
-        MODEL,
-        "--weights",
-        str(weights),
-        "--jobs",
-        "1",
-        "--device",
-        "cpu",
-    ]
+    first = ["classify", "--dataset", "ravdess", "--model", MODEL, "--weights", str(weights), "--jobs", "1", "--device", "cpu"]
     return main([*first, "--protocol", "speaker", "--folds", "3", *words, "--workspace", str(space.root)])
 
 
@@ -64,16 +52,12 @@ def record(space: Workspace) -> tuple[Path, dict[str, Any]]:
     return path, json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_the_record_has_the_classifiers_answers(
-    space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_record_has_the_classifiers_answers(space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert classify(space, weights) == 0
     said = capsys.readouterr().out
     assert f"ravdess {MODEL}.classes: 24 done, 0 skipped, 0 failed" in said
     path, content = record(space)
-    assert [
-        s for s in content["stamps"] if s.startswith(f"encoder has seen this corpus: {MODEL}.classes in fine-tuning")
-    ]
+    assert [s for s in content["stamps"] if s.startswith(f"encoder has seen this corpus: {MODEL}.classes in fine-tuning")]
     left = "厌恶/disgusted, 恐惧/fearful, 其他/other, 吃惊/surprised, <unk>"
     assert [s for s in content["stamps"] if f"{left}; its choice is made among the classes alone" in s]
     classes = dict.fromkeys(emotion2vec.LABELS) | {"生气/angry": "anger", "开心/happy": "happiness"}
@@ -89,9 +73,7 @@ def test_the_record_has_the_classifiers_answers(
     assert main(["evaluate", "--model", path.stem, "--calibrate", "--workspace", str(space.root), "--quiet"]) == 0
 
 
-def test_answers_are_kept_and_are_no_features(
-    space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_are_kept_and_are_no_features(space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert classify(space, weights, "--map", "其他/other=neutral") == 0
     name = record(space)[0].name
     capsys.readouterr()
@@ -105,9 +87,7 @@ def test_answers_are_kept_and_are_no_features(
     assert f"unknown store of ravdess: '{MODEL}'" in capsys.readouterr().err
 
 
-def test_labels_without_a_meaning_ask_for_a_map(
-    space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_without_a_meaning_ask_for_a_map(space: Workspace, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (weights / MODEL / "tokens.txt").write_text("\n".join(f"LABEL_{k}" for k in range(9)))
     assert classify(space, weights) == 2
     assert "--map 'LABEL_0=CLASS'" in capsys.readouterr().err

@@ -203,14 +203,10 @@ def test_a_stated_map_decides_and_names_the_record(toy: Any) -> None:
 def test_a_model_of_the_ledger_is_stamped_by_what_it_has_seen(maker: Any) -> None:
     maker.table("toy", corpus="ravdess", utterances_of_release=1440)
     known = imported(maker, answers_of(maker), system="iic/emotion2vec_plus_base", name="plus")
-    assert [
-        s for s in known["stamps"] if s.startswith("classifier has seen this corpus: plus (iic/emotion2vec_plus_base)")
-    ]
+    assert [s for s in known["stamps"] if s.startswith("classifier has seen this corpus: plus (iic/emotion2vec_plus_base)")]
     unknown = imported(maker, answers_of(maker), name="unknown")
     names = [known["experiment"], unknown["experiment"]]
-    with pytest.raises(
-        SerError, match="cannot be compared: its encoder or classifier was trained on this corpus's labels"
-    ):
+    with pytest.raises(SerError, match="cannot be compared: its encoder or classifier was trained on this corpus's labels"):
         compare_results(names, maker.space.results)
 
 
@@ -220,9 +216,7 @@ def test_fixed_predictions_meet_every_seed_of_another_result(toy: Any) -> None:
     many, one = imported(toy, runs, name="many"), imported(toy, answers_of(toy), name="one")
     found = compare_results([many["experiment"], one["experiment"]], toy.space.results)
     assert (found.runs, found.folds) == (3, ["official"])
-    assert found.notes == [
-        f"{one['experiment']}: its one run is fixed, and is compared with each of the 3 runs of the others"
-    ]
+    assert found.notes == [f"{one['experiment']}: its one run is fixed, and is compared with each of the 3 runs of the others"]
     scores = [c.pooled.UA for c in found.compared]
     assert (scores[0].n, scores[1].values) == (3, one["pooled"]["UA"]["values"] * 3)
     assert found.pairs[0].difference == pytest.approx(many["pooled"]["UA"]["mean"] - one["pooled"]["UA"]["mean"])
@@ -278,9 +272,7 @@ def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.Da
         (lambda f: f.assign(predicted="joy"), "the label 'joy' of"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(
-    toy: Any, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
-) -> None:
+def test_files_that_do_not_fit_are_refused(toy: Any, change: Callable[[pd.DataFrame], pd.DataFrame], message: str) -> None:
     with pytest.raises(SerError) as caught:
         imported(toy, change(answers_of(toy)))
     assert message in str(caught.value)
@@ -297,16 +289,9 @@ def test_only_regular_files_are_read(toy: Any) -> None:
 def test_labels_are_known_by_usual_words() -> None:
     words = ["Angry", "hap", "<|NEUTRAL|>", "开心/happy", "fear", "<unk>", "unknown", "excited", "EMO_UNKNOWN"]
     found = map_labels(words, SCHEMES["4"], SCHEMES["4"].classes, {})
-    assert found == dict(
-        zip(words, ["anger", "happiness", "neutral", "happiness", "", "", "", "happiness", ""], strict=True)
-    )
+    assert found == dict(zip(words, ["anger", "happiness", "neutral", "happiness", "", "", "", "happiness", ""], strict=True))
     given = {"0": "anger", "1": "excitement", "2": "boredom", "3": None}
-    assert list(map_labels(list(given), SCHEMES["4"], SCHEMES["4"].classes, given).values()) == [
-        "anger",
-        "happiness",
-        "",
-        "",
-    ]
+    assert list(map_labels(list(given), SCHEMES["4"], SCHEMES["4"].classes, given).values()) == ["anger", "happiness", "", ""]
     with pytest.raises(SerError, match="'0' stands for 'angre'"):
         map_labels(["0"], SCHEMES["4"], SCHEMES["4"].classes, {"0": "angre"})
     with pytest.raises(SerError, match="no label of the system stands for a class"):

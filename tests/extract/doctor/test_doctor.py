@@ -120,9 +120,7 @@ def test_a_package(wanted: str, extra: str, found: str | None, error: str, verdi
 def test_a_package_that_ends_its_process_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "crashing.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     (tmp_path / "leaving.py").write_text("import sys\nprint('noise')\nsys.exit(5)")
-    (tmp_path / "failing.py").write_text(
-        "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise OSError('x') from e"
-    )
+    (tmp_path / "failing.py").write_text("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise OSError('x') from e")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert probes.import_errors(["json:loads", "leaving", "failing", "json:nothing", "crashing", "csv"]) == {
         "json:loads": "",
@@ -181,8 +179,7 @@ def test_gpu(torch: ProbeResult, cards: list[str], hidden: bool, verdict: str, w
 
 
 @pytest.mark.parametrize(
-    ("script", "verdict"),
-    [("echo ffmpeg version 7.1-static Copyright", "ok"), ("exit 1", "problem"), (None, "note")],
+    ("script", "verdict"), [("echo ffmpeg version 7.1-static Copyright", "ok"), ("exit 1", "problem"), (None, "note")]
 )
 def test_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, verdict: str) -> None:
     if script is not None:

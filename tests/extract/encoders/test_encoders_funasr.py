@@ -36,13 +36,7 @@ def bands_of_transformers(audio: NDArray[np.float32], window: str) -> torch.Tens
 
     shape = window_function(400, window, periodic=False)
     filters = mel_filter_bank(257, 80, 20, 8000, 16000, mel_scale="kaldi", triangularize_in_mel_space=True)
-    settings = {
-        "fft_length": 512,
-        "power": 2.0,
-        "center": False,
-        "preemphasis": 0.97,
-        "mel_floor": 1.192092955078125e-07,
-    }
+    settings = {"fft_length": 512, "power": 2.0, "center": False, "preemphasis": 0.97, "mel_floor": 1.192092955078125e-07}
     found = spectrogram(audio, shape, 400, 160, mel_filters=filters, log_mel="log", remove_dc_offset=True, **settings)
     return torch.from_numpy(found.T.astype(np.float32))
 
@@ -125,9 +119,7 @@ def test_sensevoice_settings_that_do_not_fit(
         load(folder)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), [("<AddShift> 2 2\n[ 1 2 ]", "cannot use"), ("<Rescale> [ x ]", "cannot use")]
-)
+@pytest.mark.parametrize(("text", "said"), [("<AddShift> 2 2\n[ 1 2 ]", "cannot use"), ("<Rescale> [ x ]", "cannot use")])
 def test_means_that_do_not_fit(example: Example, tmp_path: Path, text: str, said: str) -> None:
     folder = Path(shutil.copytree(example("sensevoice"), tmp_path / "model"))
     (folder / "am.mvn").write_text(text)
@@ -147,9 +139,7 @@ def campplus() -> Any:
 def eres2netv2(scale: int) -> Any:
     from funasr.models.eres2net.eres2netv2 import ERes2NetV2
 
-    return ERes2NetV2(
-        num_blocks=[1, 2, 1, 1], m_channels=8, embedding_size=24, baseWidth=32, scale=scale, expansion=scale
-    )
+    return ERes2NetV2(num_blocks=[1, 2, 1, 1], m_channels=8, embedding_size=24, baseWidth=32, scale=scale, expansion=scale)
 
 
 def ecapa(later: int) -> Any:

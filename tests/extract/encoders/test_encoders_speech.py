@@ -40,9 +40,7 @@ def distance(left: np.ndarray, right: Any) -> float:
     return float(np.linalg.norm(left - expected) / np.linalg.norm(expected))
 
 
-def directly(
-    folder: Path, audio: np.ndarray, dtype: torch.dtype = torch.float32
-) -> tuple[np.ndarray, list[np.ndarray]]:
+def directly(folder: Path, audio: np.ndarray, dtype: torch.dtype = torch.float32) -> tuple[np.ndarray, list[np.ndarray]]:
     """Last hidden state and all hidden states `(frames, dim)` by plain transformers, normalising by hand."""
     from transformers import AutoModel
 
@@ -234,13 +232,7 @@ def classifier_of(folder: Path, name: str, **settings: Any) -> Path:
 
     kind = getattr(transformers, name)
     if name.startswith("Whisper"):
-        size = {
-            "d_model": 16,
-            "encoder_layers": 2,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 24,
-            "decoder_layers": 1,
-        }
+        size = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_layers": 1}
         extractor: Any = transformers.WhisperFeatureExtractor()
     else:
         size = {**SIZES, "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
@@ -252,14 +244,10 @@ def classifier_of(folder: Path, name: str, **settings: Any) -> Path:
 
 
 def test_models_that_are_no_classifier_are_refused(tiny: Tiny, models: ModuleType, tmp_path: Path) -> None:
-    folder = classifier_of(
-        tmp_path / "many", "Wav2Vec2ForSequenceClassification", problem_type="multi_label_classification"
-    )
+    folder = classifier_of(tmp_path / "many", "Wav2Vec2ForSequenceClassification", problem_type="multi_label_classification")
     with pytest.raises(EncoderError, match="does not choose one label"):
         load_classifier(str(folder), EncoderOptions())
-    with pytest.raises(
-        EncoderError, match=r"is not a classifier; .* found a model that was made as Wav2Vec2ForPreTraining"
-    ):
+    with pytest.raises(EncoderError, match=r"is not a classifier; .* found a model that was made as Wav2Vec2ForPreTraining"):
         load_classifier(str(tiny("wav2vec2")), EncoderOptions())
     with pytest.raises(EncoderError, match="has no classifier; expected weights proj"):
         load_classifier(str(tiny("emotion2vec")), EncoderOptions())
@@ -284,9 +272,7 @@ def test_layers_of_emotion2vec(tiny: Tiny) -> None:
 
 def test_emotion2vec_does_without_funasr(tiny: Tiny) -> None:
     code = "import sys; from ser.extract.encoder import load; from ser.extract.options import EncoderOptions\n"
-    code += (
-        "load(sys.argv[1], 'audio', EncoderOptions()); print('funasr' in sys.modules, 'transformers' in sys.modules)"
-    )
+    code += "load(sys.argv[1], 'audio', EncoderOptions()); print('funasr' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(tiny("emotion2vec"))], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"], done.stderr
 
@@ -332,10 +318,7 @@ def test_ast_is_that_of_transformers_in_windows(tiny: Tiny) -> None:
 def test_clap_is_the_audio_tower_of_the_whole_model(tiny: Tiny, tmp_path: Path) -> None:
     from transformers import AutoFeatureExtractor, ClapModel
 
-    model, extractor = (
-        ClapModel.from_pretrained(tiny("clap")).eval(),
-        AutoFeatureExtractor.from_pretrained(tiny("clap")),
-    )
+    model, extractor = (ClapModel.from_pretrained(tiny("clap")).eval(), AutoFeatureExtractor.from_pretrained(tiny("clap")))
     audio = noise(48000 + 7000)
     pooled = []
     for piece in (audio[:48000], audio[48000:]):
@@ -390,8 +373,7 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(tiny: Tiny, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("name", "key"),
-    [("wav2vec2", "masked_spec_embed"), ("wav2vec2", "quantizer"), ("whisper", "decoder")],
+    ("name", "key"), [("wav2vec2", "masked_spec_embed"), ("wav2vec2", "quantizer"), ("whisper", "decoder")]
 )
 def test_weights_that_no_feature_depends_on_may_lack(tiny: Tiny, tmp_path: Path, name: str, key: str) -> None:
     audio = noise(4000)
@@ -489,9 +471,7 @@ def test_models_of_another_kind_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     folder = tmp_path / "bert-as-speech"
     shutil.copytree(tiny("bert"), folder)
     for _ in range(2):
-        with pytest.raises(
-            EncoderError, match=r"not a speech encoder; .*found bert. Name an encoder of text with --text"
-        ):
+        with pytest.raises(EncoderError, match=r"not a speech encoder; .*found bert. Name an encoder of text with --text"):
             load(folder)
         shutil.copy(tiny("wav2vec2") / "preprocessor_config.json", folder)
 

@@ -26,10 +26,7 @@ Tiny = Callable[[str], Path]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
 WEIGHTS = "model.safetensors"
 # Old names of weights, as (what is saved today, what was published).
-WEIGHT_NORM = (
-    (r"parametrizations\.weight\.original0", "weight_g"),
-    (r"parametrizations\.weight\.original1", "weight_v"),
-)
+WEIGHT_NORM = ((r"parametrizations\.weight\.original0", "weight_g"), (r"parametrizations\.weight\.original1", "weight_v"))
 GAMMA = ((r"LayerNorm\.weight$", "LayerNorm.gamma"), (r"LayerNorm\.bias$", "LayerNorm.beta"))
 
 
@@ -61,8 +58,7 @@ def modernbert_settings(settings: dict[str, Any]) -> None:
     rope = settings.pop("rope_parameters")
     del settings["layer_types"]
     settings |= {
-        f"{old}_rope_theta": rope[f"{new}_attention"]["rope_theta"]
-        for old, new in (("global", "full"), ("local", "sliding"))
+        f"{old}_rope_theta": rope[f"{new}_attention"]["rope_theta"] for old, new in (("global", "full"), ("local", "sliding"))
     }
     settings |= {"global_attn_every_n_layers": 3, "reference_compile": False, "position_embedding_type": "absolute"}
 
@@ -133,11 +129,7 @@ def prepared(source: Path, folder: Path, layout: Layout) -> Path:
     save_file(rounded, folder / WEIGHTS, metadata={"format": "pt"})
     settings = json.loads((folder / "config.json").read_text())
     rope = settings.get("rope_parameters", {})
-    for place, theta in (
-        (rope, 300.0),
-        (rope.get("full_attention", {}), 500.0),
-        (rope.get("sliding_attention", {}), 20.0),
-    ):
+    for place, theta in ((rope, 300.0), (rope.get("full_attention", {}), 500.0), (rope.get("sliding_attention", {}), 20.0)):
         if "rope_theta" in place:
             place["rope_theta"] = theta
     (folder / "config.json").write_text(json.dumps(settings))
@@ -150,9 +142,7 @@ def test_published_folders_give_the_same_features(tiny: Tiny, tmp_path: Path, na
     own = prepared(tiny(layout.model), tmp_path / "own", layout)
     theirs = published(own, tmp_path / "their folder", layout)
     one, other = (base.load(str(folder), layout.modality, EncoderOptions()) for folder in (own, theirs))
-    given: Any = (
-        "i am so happy today !" if layout.modality == "text" else np.sin(np.arange(9000, dtype=np.float32) ** 1.3)
-    )
+    given: Any = "i am so happy today !" if layout.modality == "text" else np.sin(np.arange(9000, dtype=np.float32) ** 1.3)
     np.testing.assert_array_equal(one.encode([given])[0], other.encode([given])[0])
 
 

@@ -24,16 +24,7 @@ from ser.extract.options import EncoderOptions
 
 # Of each family with weights, all architectures that differ in how a batch could change features.
 TINY = {
-    "speech": [
-        "wav2vec2",
-        "wav2vec2-large",
-        "mms",
-        "hubert",
-        "hubert-batch-norm",
-        "wavlm",
-        "data2vec",
-        "unispeech-sat",
-    ],
+    "speech": ["wav2vec2", "wav2vec2-large", "mms", "hubert", "hubert-batch-norm", "wavlm", "data2vec", "unispeech-sat"],
     "whisper": ["whisper"],
     "emotion2vec": ["emotion2vec", "emotion2vec-layers", "emotion2vec-before"],
     "text": ["bert", "distilbert", "xlm-roberta", "modernbert", "gpt2", "qwen3"],

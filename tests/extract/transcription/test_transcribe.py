@@ -57,9 +57,7 @@ def heard(speaking: Path) -> Transcriber:
 def sound(number: int, seconds: float = 1.0) -> NDArray[np.float32]:
     """Noise whose colour and loudness change, so that spectrograms differ."""
     rng = np.random.default_rng(number)
-    noise = (
-        np.cumsum(rng.normal(0, 1, round(seconds * RATE))) if number % 3 else rng.normal(0, 1, round(seconds * RATE))
-    )
+    noise = np.cumsum(rng.normal(0, 1, round(seconds * RATE))) if number % 3 else rng.normal(0, 1, round(seconds * RATE))
     shaped = noise * (1 + np.sin(np.arange(len(noise)) * (1 + number) / 3000))
     return (0.5 * shaped / np.abs(shaped).max()).astype(np.float32)
 
@@ -136,9 +134,7 @@ def by_transformers(folder: Path, audio: NDArray[np.float32], language: str) -> 
 def test_texts_are_those_of_transformers_whatever_lies_beside_them(speaking: Path, heard: Transcriber) -> None:
     audio = [sound(k, seconds) for k, seconds in enumerate((0.7, 2.0, 30.0, 34.5, 1.1, 61.0, 0.4))]
     together = heard.encode([Spoken(a, "de" if k % 2 else "en") for k, a in enumerate(audio)])
-    expected = [
-        (by_transformers(speaking, a, "de" if k % 2 else "en"), "de" if k % 2 else "en") for k, a in enumerate(audio)
-    ]
+    expected = [(by_transformers(speaking, a, "de" if k % 2 else "en"), "de" if k % 2 else "en") for k, a in enumerate(audio)]
     assert together == expected
     assert len({text for text, _ in together}) > 4  # texts do depend on the audio
     assert heard.encode([Spoken(audio[3], "de")]) == together[3:4]
@@ -148,12 +144,7 @@ def test_a_language_is_given_taken_from_the_table_or_detected(speaking: Path, he
     import torch
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-    assert [heard.language_of(code) for code in ("de", "fr-CA", "hi", "")] == [
-        "de",
-        "fr",
-        "",
-        "",
-    ]  # hi: not of this model
+    assert [heard.language_of(code) for code in ("de", "fr-CA", "hi", "")] == ["de", "fr", "", ""]  # hi: not of this model
     assert load_transcriber(str(speaking), EncoderOptions(), "fr").language_of("de") == "fr"
     assert load_transcriber(str(speaking), EncoderOptions(), "detect").language_of("de") == ""
     model = WhisperForConditionalGeneration.from_pretrained(speaking)
@@ -213,20 +204,8 @@ def test_what_was_made_is_kept_and_an_interrupt_loses_one_batch(
     assert corpus.lines()[7]["source_sha256"] == wav
 
 
-def test_killed_in_the_middle_it_goes_on(
-    corpus: Corpus, speaking: Path, undisturbed: list[Any], tmp_path: Path
-) -> None:
-    words = [
-        "transcribe",
-        "--dataset",
-        "toy",
-        "--model",
-        str(speaking),
-        "--jobs",
-        "1",
-        "--workspace",
-        str(corpus.space.root),
-    ]
+def test_killed_in_the_middle_it_goes_on(corpus: Corpus, speaking: Path, undisturbed: list[Any], tmp_path: Path) -> None:
+    words = ["transcribe", "--dataset", "toy", "--model", str(speaking), "--jobs", "1", "--workspace", str(corpus.space.root)]
     encode = Transcriber.encode
 
     def slowly() -> None:  # half a second a batch, for the kill to come between
@@ -288,18 +267,13 @@ def test_transcripts_made_otherwise_are_not_mixed(corpus: Corpus, heard: Transcr
     corpus.transcribe(heard)
     before = corpus.file.read_bytes()
     other = load_transcriber(str(speaking), EncoderOptions(), beams=2)
-    with pytest.raises(
-        StoreError, match=r"made with other settings: decoding is .*'beams': 1.* there and .*'beams': 2.* here"
-    ):
+    with pytest.raises(StoreError, match=r"made with other settings: decoding is .*'beams': 1.* there and .*'beams': 2.* here"):
         corpus.transcribe(other)
     assert corpus.file.read_bytes() == before
     report = corpus.transcribe(other, overwrite=True)
     assert report.done == COUNT
     assert Transcripts(corpus.file).identity["decoding"]["beams"] == 2
-    with (
-        closing(Lock(corpus.file, False, lambda: None)),
-        pytest.raises(StoreError, match="another process is writing the tr"),
-    ):
+    with closing(Lock(corpus.file, False, lambda: None)), pytest.raises(StoreError, match="another process is writing the tr"):
         corpus.transcribe(other)
 
 
@@ -350,10 +324,7 @@ def test_from_the_command_line_to_tensors_of_transcripts(
     assert ser(*extract) == 0
     assert ser(*extract, "--text-source", "asr", "--verify", "2") == 0
     name = "tiny-bert+asr-tiny-speaking"
-    with (
-        FeatureStore(corpus.space.store("toy", name)) as store,
-        FeatureStore(corpus.space.store("toy", "tiny-bert")) as own,
-    ):
+    with FeatureStore(corpus.space.store("toy", name)) as store, FeatureStore(corpus.space.store("toy", "tiny-bert")) as own:
         assert store.sources() == {i: hashlib.sha256(text.encode()).digest() for i, text in made.items()}
         source = store.facts.identity["text_source"]
         assert (source["name"], source["model"]) == ("asr-tiny-speaking", "tiny-speaking")
@@ -362,9 +333,7 @@ def test_from_the_command_line_to_tensors_of_transcripts(
         assert store.facts.encoder == own.facts.encoder == "tiny-bert"
     with pytest.raises(ConfigError, match=r"several stores of text features: tiny-bert, tiny-bert\+asr-tiny-speaking"):
         load_tensors("toy", corpus.space, scheme="native")
-    assert load_tensors("toy", corpus.space, scheme="native", stores=["tiny-bert"]).text_sources == {
-        "tiny-bert": "corpus"
-    }
+    assert load_tensors("toy", corpus.space, scheme="native", stores=["tiny-bert"]).text_sources == {"tiny-bert": "corpus"}
     data = load_tensors("toy", corpus.space, scheme="native", stores=["tiny-bert+asr"])
     assert data.text_sources == {name: "asr-tiny-speaking"}
     # A transcript that is another now: the features are refused, and made again.
@@ -393,9 +362,7 @@ def brute(a: tuple[str, ...], b: tuple[str, ...]) -> int:
 
 def test_word_errors_are_the_fewest_edits() -> None:
     rng = random.Random(0)
-    pairs = [
-        (tuple(rng.choices("abc", k=m)), tuple(rng.choices("abc", k=n))) for m, n in product(range(1, 6), range(6))
-    ]
+    pairs = [(tuple(rng.choices("abc", k=m)), tuple(rng.choices("abc", k=n))) for m, n in product(range(1, 6), range(6))]
     found = word_errors((" ".join(a), " ".join(b)) for a, b in pairs)
     assert found is not None
     assert found.errors == sum(brute(a, b) for a, b in pairs)

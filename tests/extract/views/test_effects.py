@@ -97,9 +97,7 @@ def test_codecs_keep_length_place_and_level_and_lose_quality(rate: int) -> None:
 def test_stretching_is_the_same_each_time_and_of_short_audio_too() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 9000).astype(np.float32)
     for length in (400, 9000):
-        np.testing.assert_array_equal(
-            effects.pitch(noise[:length], RATE, 2), effects.pitch(noise[:length].copy(), RATE, 2)
-        )
+        np.testing.assert_array_equal(effects.pitch(noise[:length], RATE, 2), effects.pitch(noise[:length].copy(), RATE, 2))
     np.testing.assert_array_equal(effects.tempo(noise, RATE, 0.8), effects.tempo(noise, RATE, 0.8))
 
 

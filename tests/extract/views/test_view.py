@@ -62,9 +62,7 @@ def test_names_of_views() -> None:
     for word in ("0", "101"):
         with pytest.raises(ConfigError, match="1 to 100 random views"):
             policies.view_names([word])
-    assert policies.view_names(
-        ["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3", "gsm"]
-    ) == [
+    assert policies.view_names(["pitch2", "pitch-2", "gain6", "noise15.0", "speed0.950", "reverb", "classwise3", "gsm"]) == [
         "pitch+2",
         "pitch-2",
         "gain+6",
@@ -150,9 +148,7 @@ def test_another_seed_or_other_noises_are_another_store(table: Table, tmp_path: 
         make_views(["pitch+2"], noises=folder)
 
 
-def test_a_class_differentiated_view_follows_the_label_and_is_of_labelled_utterances(
-    table: Table, tmp_path: Path
-) -> None:
+def test_a_class_differentiated_view_follows_the_label_and_is_of_labelled_utterances(table: Table, tmp_path: Path) -> None:
     space = Workspace(tmp_path / "work")
     _, report = extract(table, encoders("classwise1"), space, quiet=True)
     assert report.done == COUNT * 4 // 5
@@ -196,9 +192,7 @@ def test_a_changed_label_makes_its_view_anew(table: Table, tmp_path: Path) -> No
     assert [(r.store, r.done) for r in reports] == [("logmel", 0), ("logmel@classwise1", 1), ("logmel@noise15", 0)]
 
 
-def test_a_recording_is_decoded_once_for_all_views(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_is_decoded_once_for_all_views(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ser.audio import reading
 
     decode, calls = reading.decode, []

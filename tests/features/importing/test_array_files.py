@@ -129,8 +129,7 @@ def test_parts_of_an_export_that_do_not_fit(tmp_path: Path, change: dict[str, An
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
 @pytest.mark.parametrize(
-    ("content", "found"),
-    [(b"utterance_id,f0\na,1\n", "a text file"), (b"", "an empty file"), (b"<html>", "a page of HTML")],
+    ("content", "found"), [(b"utterance_id,f0\na,1\n", "a text file"), (b"", "an empty file"), (b"<html>", "a page of HTML")]
 )
 def test_another_file_by_the_name_of_an_array_is_called_what_it_is(
     tmp_path: Path, name: str, content: bytes, found: str

@@ -81,11 +81,7 @@ def test_a_column_that_may_be_anything_is_refused(read: Import, name: str) -> No
 
 def test_columns_that_are_asked_for(read: Import) -> None:
     np.testing.assert_array_equal(read(PLAIN, columns=("f2", "2")), VALUES[:, [2, 0]])
-    for columns, said in (
-        (("nope",), "no column 'nope'"),
-        (("f2:f0",), "FIRST:LAST"),
-        (("label", "f0"), "'label' is no"),
-    ):
+    for columns, said in ((("nope",), "no column 'nope'"), (("f2:f0",), "FIRST:LAST"), (("label", "f0"), "'label' is no")):
         with pytest.raises(ConfigError, match=said):
             read(PLAIN, columns=columns)
     np.save(read.folder / "x.npy", VALUES)
@@ -153,15 +149,11 @@ def test_a_file_without_rows_or_arrays_is_called_so(read: Import, tmp_path: Path
 @pytest.mark.parametrize(
     ("what", "own", "other"), [("labels", LABELS, LABELS[::-1]), ("ids", IDS, IDS[::-1]), ("speakers", IDS, LABELS)]
 )
-def test_what_lies_beside_a_file_does_not_overrule_it(
-    read: Import, what: str, own: list[str], other: list[str]
-) -> None:
+def test_what_lies_beside_a_file_does_not_overrule_it(read: Import, what: str, own: list[str], other: list[str]) -> None:
     content = PLAIN.assign(speaker=IDS)
     beside = read.folder / "beside.npy"
     np.save(beside, other)
-    with pytest.raises(
-        CorpusError, match=f"{what}=FILE is not of .*a.csv.*expected '{own[0]}' in row 1; found '{other[0]}'"
-    ):
+    with pytest.raises(CorpusError, match=f"{what}=FILE is not of .*a.csv.*expected '{own[0]}' in row 1; found '{other[0]}'"):
         read(content, f"{what}={beside}")
     np.save(beside, own)
     np.testing.assert_array_equal(read(content, f"{what}={beside}"), VALUES)
@@ -229,9 +221,7 @@ def test_labels_of_files_that_differ_in_case_only_are_one(read: Import) -> None:
 )
 @given(data=st.data(), ending=st.sampled_from(["csv", "tsv", "arff", "csv.gz"]))
 def test_any_table_of_features_ends_in_stores_or_one_error(tmp_path: Path, data: st.DataObject, ending: str) -> None:
-    lines = {
-        "arff": "@relation x\n@attribute name string\n@attribute frameTime numeric\n@attribute f0 numeric\n@data\n"
-    }
+    lines = {"arff": "@relation x\n@attribute name string\n@attribute frameTime numeric\n@attribute f0 numeric\n@data\n"}
     text = lines.get(ending, "id,label,f0,f1\n") + "'u1',0.1,0.5,2\nu2,3,1e400,nan\nu3,sad,?,\n"
     content = bytearray(text.encode())
     for _ in range(data.draw(st.integers(0, 4))):

@@ -91,18 +91,12 @@ def test_labels_may_be_ratings(mosi: Path, capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     for more, said in (
         (rated, "in the files and 0.5 in the table of mosi"),
-        (
-            (*NAMED, "--rating", "sentiment:0:1"),
-            "--rating says that labels are numbers, --label-names that they are classes",
-        ),
+        ((*NAMED, "--rating", "sentiment:0:1"), "--rating says that labels are numbers, --label-names that they are classes"),
         (
             (*rated[:-1], "sentiment:0:5"),
             "--rating sentiment:0:5 is another scale than that of mosi's table; expected sentiment:0:1",
         ),
-        (
-            (*rated[:-1], "anger:0:1"),
-            "--rating anger: the table of mosi has no such ratings; expected one of sentiment",
-        ),
+        ((*rated[:-1], "anger:0:1"), "--rating anger: the table of mosi has no such ratings; expected one of sentiment"),
     ):
         assert main(aligned(mosi, *more)) == (1 if "in the files" in said else 2)
         assert said in capsys.readouterr().err
@@ -153,9 +147,7 @@ def test_ratings_are_any_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert main([*words, "--dataset", "other", *both]) == 1
         assert said in capsys.readouterr().err
     assert main([*words[:-2], "--dataset", "other", *arrays]) == 1
-    assert (
-        "expected the number of a class. Ratings are imported with --rating NAME:LOW:HIGH." in capsys.readouterr().err
-    )
+    assert "expected the number of a class. Ratings are imported with --rating NAME:LOW:HIGH." in capsys.readouterr().err
 
 
 def test_ratings_of_dialogues(tmp_path: Path) -> None:
@@ -165,9 +157,7 @@ def test_ratings_of_dialogues(tmp_path: Path) -> None:
     path = tmp_path / "talks.pkl"
     path.write_bytes(pickle.dumps((ids, labels, text, ["a"], ["b"])))
     fields = ["ids", "labels", "text", "train", "test"]
-    import_features(
-        "talks", Workspace(tmp_path), (), ImportOptions(rating="sentiment:-3:3"), pickle=path, fields=fields
-    )
+    import_features("talks", Workspace(tmp_path), (), ImportOptions(rating="sentiment:-3:3"), pickle=path, fields=fields)
     frame = load_table("talks", tmp_path).frame
     assert dict(zip(frame["utterance_id"], frame["sentiment"], strict=True)) == {"a-1": -2.4, "a-2": 1.0, "b-1": 0.5}
     np.save(tmp_path / "x.npy", RNG.normal(size=(2, 2, 3)))
@@ -185,9 +175,7 @@ def test_heads_train_on_three_imported_modalities(mosi: Path, head: str) -> None
     options = ["--scheme", "native", "--protocol", "official", "--runs", "1", "--head", head, "--jobs", "1"]
     options += [] if ":" in head else ["--epochs", "15", "--lr", "0.01", "--head-option", "hidden=16"]
     output = mosi / "out.json"
-    assert (
-        main(["fit", "--dataset", "mosi", "--workspace", str(mosi), *options, "--output", str(output), "--quiet"]) == 0
-    )
+    assert main(["fit", "--dataset", "mosi", "--workspace", str(mosi), *options, "--output", str(output), "--quiet"]) == 0
     summary = json.loads(output.read_text())
     assert set(summary["data"]["stores"]) == set(DIMS)
     assert summary["test"]["WA"]["mean"] > 0.7
@@ -246,12 +234,7 @@ def make(folder: Path, *words: str, dataset: str = "d", part: str = "", **option
 def test_ids_join_files_in_any_order(tmp_path: Path) -> None:
     values = RNG.normal(size=(6, 2)).astype(np.float32)
     ids = [f"0{k}" for k in range(6)]  # not numbers: 01 is not 1
-    facts = {
-        "name": ids,
-        "speaker": list("aabbcc"),
-        "set": ["train"] * 4 + ["dev", "test"],
-        "emotion": ["sad", "joy"] * 3,
-    }
+    facts = {"name": ids, "speaker": list("aabbcc"), "set": ["train"] * 4 + ["dev", "test"], "emotion": ["sad", "joy"] * 3}
     frame = pd.DataFrame({**facts, "f1": values[:, 0], "f2": values[:, 1]})
     frame.to_csv(tmp_path / "a.csv", index=False)
     order = [3, 1, 0, 5, 4, 2]
@@ -329,8 +312,7 @@ def dialogue_tuple() -> tuple[Any, ...]:
     ids = {d: [f"{d}_{'FM'[t % 2]}{t:03d}" for t in range(n)] for d, n in names.items()}
     labels = {d: rng.integers(0, 6, n).tolist() for d, n in names.items()}
     vectors = [
-        {d: [rng.normal(size=dim) + np.array(labels[d][t]) for t in range(n)] for d, n in names.items()}
-        for dim in (4, 3, 5)
+        {d: [rng.normal(size=dim) + np.array(labels[d][t]) for t in range(n)] for d, n in names.items()} for dim in (4, 3, 5)
     ]
     who = {d: ["FM"[t % 2] for t in range(n)] for d, n in names.items()}
     said = {d: [f"that’s turn {t}".encode().decode("latin-1") for t in range(n)] for d, n in names.items()}

@@ -45,9 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("rows", [False, True])
 def test_a_list_of_labels_does_not_join_a_folder(folder: Path, rows: bool) -> None:
-    with pytest.raises(
-        ConfigError, match=r"list.txt does not say which utterance .* no order that a list could follow"
-    ):
+    with pytest.raises(ConfigError, match=r"list.txt does not say which utterance .* no order that a list could follow"):
         make(folder, f"audio={folder / 'npy'}", f"labels={folder / 'list.txt'}", rows=rows)
     assert not (folder / "ws").exists()
 
@@ -74,10 +72,7 @@ def test_tables_in_other_encodings_with_what_excel_writes_first(tmp_path: Path, 
     (tmp_path / "f.csv").write_text("sep=;\nid;f0;f1\n\u00e4;1;2\nb;3;4\n", encoding=encoding)
     (tmp_path / "l.csv").write_text("utterance_id;label\n\u00e4;joy\nb;Fear\n", encoding=encoding)
     space = make(tmp_path, f"audio={tmp_path / 'f.csv'}", f"labels={tmp_path / 'l.csv'}")
-    assert load_table("d", space).frame[["utterance_id", "label"]].to_numpy().tolist() == [
-        ["\u00e4", "joy"],
-        ["b", "Fear"],
-    ]
+    assert load_table("d", space).frame[["utterance_id", "label"]].to_numpy().tolist() == [["\u00e4", "joy"], ["b", "Fear"]]
     with FeatureStore(space.store("d", "audio")) as store:
         assert store["\u00e4"].tolist() == [1.0, 2.0]
 
@@ -235,9 +230,7 @@ def test_imported_features_of_two_corpora(tmp_path: Path, capsys: pytest.Capture
     assert "imported features of hubert-large by declaration: audio" in stamps
 
 
-def test_a_declaration_does_not_make_other_features_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_declaration_does_not_make_other_features_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two_corpora(tmp_path, "--encoder", "audio=hubert-large", dims=(4, 5))
     assert transfer(tmp_path) == 1
     assert "a difference in dim, names_sha256" in capsys.readouterr().err

@@ -46,9 +46,7 @@ def written(path: Path, content: bytes) -> Path:
 def same(a: Any, b: Any) -> bool:
     if isinstance(b, np.ndarray):
         assert a.dtype == b.dtype, (a.dtype, b.dtype)
-        return a.shape == b.shape and all(
-            same(x, y) for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)
-        )
+        return a.shape == b.shape and all(same(x, y) for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
     if isinstance(b, dict):
         return list(a) == list(b) and all(same(a[k], b[k]) for k in b)
     if isinstance(b, (list, tuple)):
@@ -170,9 +168,7 @@ def _array(dtype: str, state: bytes, content: bytes, shape: bytes = b"K\x02\x85"
         _array("V8", b"", b"U\x10" + bytes(16)),
         _array("f8", b"(K\x03U\x01<U\x01xNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb", b"U\x10" + bytes(16)),  # fields
         b"\x80\x02cnumpy\nndarray\nK\x02\x85cnumpy\ndtype\nU\x02O8\x85RU\x10" + bytes(16) + b"\x87R.",  # made by hand
-        b"\x80\x02cnumpy.core.numeric\n_frombuffer\n(U\x10"
-        + bytes(16)
-        + b"cnumpy\ndtype\nU\x02O8\x85RK\x02\x85U\x01CtR.",
+        b"\x80\x02cnumpy.core.numeric\n_frombuffer\n(U\x10" + bytes(16) + b"cnumpy\ndtype\nU\x02O8\x85RK\x02\x85U\x01CtR.",
         b"\x80\x02cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nU\x02O8\x85RU\x08" + bytes(8) + b"\x86R.",
     ],
 )
@@ -261,9 +257,7 @@ PLAIN_VALUES = st.recursive(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(value=PLAIN_VALUES, protocol=st.integers(0, 5), data=st.data())
-def test_any_pickle_ends_in_plain_content_or_one_error(
-    tmp_path: Path, value: Any, protocol: int, data: st.DataObject
-) -> None:
+def test_any_pickle_ends_in_plain_content_or_one_error(tmp_path: Path, value: Any, protocol: int, data: st.DataObject) -> None:
     """Whole pickles are read as pickle reads them; with bytes changed, put in or cut off, in a second and 100 MB."""
     path = tmp_path / "x.pkl"
     content = pickle.dumps(value, protocol)

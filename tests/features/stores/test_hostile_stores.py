@@ -154,9 +154,7 @@ def test_nothing_outside_of_the_file_is_read(path: Path, change: Callable[[h5py.
     made(path)
     with h5py.File(path, "r+") as file:
         change(file, secret)
-    with pytest.raises(
-        Malformed, match=r"a link to elsewhere|in another file|which is not an array|an asset that is a link"
-    ):
+    with pytest.raises(Malformed, match=r"a link to elsewhere|in another file|which is not an array|an asset that is a link"):
         FeatureStore(path)
 
 
@@ -227,9 +225,7 @@ JSON = st.recursive(
 )
 ATTRIBUTE = st.none() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=9).filter(lambda t: "\0" not in t)
 ATTRIBUTE |= JSON.map(to_json)
-ARRAY = st.tuples(
-    st.sampled_from(["u1", "i8", "u4", "f4", "f2", ">i8", "S3", "i4"]), st.lists(st.integers(0, 4), max_size=3)
-)
+ARRAY = st.tuples(st.sampled_from(["u1", "i8", "u4", "f4", "f2", ">i8", "S3", "i4"]), st.lists(st.integers(0, 4), max_size=3))
 
 
 @settings(

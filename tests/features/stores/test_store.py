@@ -149,9 +149,7 @@ def histories(draw: st.DrawFn) -> list[Any]:
 
 @settings(max_examples=40, deadline=None)
 @given(kind=st.sampled_from(["pooled", "frames"]), history=histories())
-def test_any_history_equals_a_dictionary(
-    tmp_path_factory: pytest.TempPathFactory, kind: str, history: list[Any]
-) -> None:
+def test_any_history_equals_a_dictionary(tmp_path_factory: pytest.TempPathFactory, kind: str, history: list[Any]) -> None:
     path = tmp_path_factory.mktemp("history") / "toy.h5"
     model: dict[str, NDArray[Any]] = {}
     for number, (step, names) in enumerate(history):
@@ -308,9 +306,7 @@ def test_a_file_that_is_no_store_is_not_set_aside(path: Path) -> None:
 
 def test_a_file_open_elsewhere_is_not_set_aside(path: Path) -> None:
     write(path, "a", merge=True)
-    hold = (
-        "import h5py, sys; f = h5py.File(sys.argv[1], 'r+', locking=True); print('open', flush=True); sys.stdin.read()"
-    )
+    hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'r+', locking=True); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdin=-1, stdout=-1) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"

@@ -103,8 +103,7 @@ def test_the_seed_decides_and_alone() -> None:
     table, frame, labels = corpus()
     for stratified in (False, True):
         one, again, other = (
-            make_folds("speaker", table, frame, labels, FoldOptions(4, seed, stratified=stratified))
-            for seed in (0, 0, 1)
+            make_folds("speaker", table, frame, labels, FoldOptions(4, seed, stratified=stratified)) for seed in (0, 0, 1)
         )
         assert same(one, again)
         assert not same(one, other)
@@ -187,9 +186,7 @@ def test_a_file_that_is_not_one_of_folds_is_left_as_it_is(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("utterance", "part", "words"), [("id", "split", "dev"), ("Utt-ID", "Part", "Validation")])
-def test_columns_have_the_names_that_tables_of_utterances_have(
-    tmp_path: Path, utterance: str, part: str, words: str
-) -> None:
+def test_columns_have_the_names_that_tables_of_utterances_have(tmp_path: Path, utterance: str, part: str, words: str) -> None:
     _, frame, _ = corpus(speakers=1, each=3)
     lines = [f"{utterance},Fold,{part}", "00-0,1,Training", f"00-1,1,{words}", "00-2,1,test"]
     (tmp_path / "f.csv").write_text("\n".join(lines))
@@ -215,10 +212,7 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
     [
         ("utterance,fold\na,1\n", "expected a CSV with columns fold and utterance_id"),
         ("", "has no folds"),
-        (
-            "utterance_id,fold,part\n00-0,1,devl\n",
-            "line 2: unknown part 'devl'; expected train, validation, test or unused",
-        ),
+        ("utterance_id,fold,part\n00-0,1,devl\n", "line 2: unknown part 'devl'; expected train, validation, test or unused"),
         ("version https://git-lfs.github.com/spec/v1\n", "is not CSV in UTF-8; found a Git LFS pointer"),
         ("utterance_id,fold\n\udce4,1\n", "is not CSV in UTF-8; found byte 18 is 0xe4, which is no text in UTF-8"),
         ("utterance_id,fold,part\n00-0,1,test\n00-0,1,train\n", "line 3: 00-0 is in two parts of fold 1"),
@@ -309,9 +303,7 @@ def test_other_programs_files_that_were_cut_short(tmp_path: Path, part: bool) ->
         with pytest.raises(ConfigError, match=f"(no fold tests|no fold for) {24 - kept} "):
             read_folds(file, frame)
     whole = [line.replace("\n", ",2\n") for line in lines[:16]]
-    file.write_text(
-        header.replace("\n", ",folds\n") + "".join(whole)
-    )  # rows that are for training only, and it says so
+    file.write_text(header.replace("\n", ",folds\n") + "".join(whole))  # rows that are for training only, and it says so
     if part:
         assert len(read_folds(file, frame)) == 2
 

@@ -136,9 +136,7 @@ def test_simulated_sentences_depend_on_emotion_id_and_seed_alone() -> None:
     assert len(set.union(*seen.values())) == sum(map(len, seen.values()))  # no sentence is of two emotions
     assert [simulated.sentence("fear", i) for i in ids] != [simulated.sentence("fear", i, 1) for i in ids]
     assert simulated.sentence("", "u1") == ""
-    script = (
-        "from ser.metadata.texts.simulated import sentence; print([sentence('fear', f'u{k}', 3) for k in range(200)])"
-    )
+    script = "from ser.metadata.texts.simulated import sentence; print([sentence('fear', f'u{k}', 3) for k in range(200)])"
     there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
     assert there == str([simulated.sentence("fear", i, 3) for i in ids])
 

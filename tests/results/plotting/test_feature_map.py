@@ -35,12 +35,7 @@ def points(axes: Any) -> int:
 def test_every_utterance_is_a_point_in_every_panel(space: Any, store: str, method: str) -> None:
     figure = ser.plot_store("a", space, store=store, by="emotion,speaker", method=method)
     assert [points(axes) for axes in figure.axes] == [96, 96]
-    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [
-        "anger",
-        "happiness",
-        "neutral",
-        "sadness",
-    ]
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["anger", "happiness", "neutral", "sadness"]
     again = ser.plot_store("a", space, store=store, by="emotion,speaker", method=method)
     places = [np.asarray(f.axes[0].collections[1].get_offsets()) for f in (figure, again)]
     assert (places[0] == places[1]).all()

@@ -158,13 +158,9 @@ def test_bars_are_as_long_as_the_scores_and_begin_at_zero(source: Result) -> Non
     assert axes.get_xlim() == (0, 1)
 
 
-def test_a_caption_of_synthesised_audio_is_in_sentences(
-    tmp_path: Path, write_experiment: Write, simulate: Simulate
-) -> None:
+def test_a_caption_of_synthesised_audio_is_in_sentences(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
     source = result_of(*write_experiment(tmp_path, frame=simulate(), stamps=["synthetic: no recording of people"]))
-    assert style.strip_title(draw(source, "confusion").figure).endswith(
-        " runs. SYNTHETIC audio, no recording of people"
-    )
+    assert style.strip_title(draw(source, "confusion").figure).endswith(" runs. SYNTHETIC audio, no recording of people")
 
 
 def test_no_interval_of_two_runs(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
@@ -191,9 +187,7 @@ def test_many_trainings_are_a_band(source: Result) -> None:
     assert "101 trainings" in load(PICTURES, "learning_curves").words(again, "UA")
 
 
-def test_speakers_of_a_large_corpus_are_cut_in_words(
-    tmp_path: Path, write_experiment: Write, simulate: Simulate
-) -> None:
+def test_speakers_of_a_large_corpus_are_cut_in_words(tmp_path: Path, write_experiment: Write, simulate: Simulate) -> None:
     source = result_of(*write_experiment(tmp_path, frame=simulate(runs=1, speakers=60, a_speaker=4)))
     picture = draw(source, "speakers")
     assert len(picture.figure.axes[0].get_yticklabels()) == 40
@@ -316,9 +310,7 @@ def test_a_class_without_utterances_is_marked(tmp_path: Path, write_experiment: 
 
 
 @pytest.mark.parametrize("shares", [(0, 10, 20, 50), (0, 1, 2, 5, 10, 20, 50, 100), (10,)])
-def test_fewshot_curve(
-    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]
-) -> None:
+def test_fewshot_curve(tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate, shares: tuple[float, ...]) -> None:
     path, summary = write_experiment(tmp_path, frame=simulate_fewshot(shares, a_speaker=6))
     figure = _figure(path, summary, "fewshot", "WA")
     axes = figure.axes[0]
@@ -355,9 +347,7 @@ def test_fewshot_curve_of_few_runs_has_no_interval(
     assert ("95 % intervals" in figure.get_suptitle()) == (runs > 2)
 
 
-def test_fewshot_curve_shows_chance_of_ua_alone(
-    tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate
-) -> None:
+def test_fewshot_curve_shows_chance_of_ua_alone(tmp_path: Path, write_experiment: Write, simulate_fewshot: Simulate) -> None:
     path, summary = write_experiment(tmp_path, frame=simulate_fewshot())
     figure = _figure(path, summary, "fewshot")
     assert _inside(figure)
@@ -411,9 +401,7 @@ def test_plot_writes_the_same_bytes_without_a_display(
 
 def test_plot_into_the_results_folder(tmp_path: Path, write_experiment: Write) -> None:
     write_experiment(tmp_path / "results", "v1.2-mlp")
-    result = CliRunner().invoke(
-        cli, ["results", "plot", "v1.2", "--kind", "learning_curves", "--workspace", str(tmp_path)]
-    )
+    result = CliRunner().invoke(cli, ["results", "plot", "v1.2", "--kind", "learning_curves", "--workspace", str(tmp_path)])
     assert result.exit_code == 0
     assert (tmp_path / "results" / "v1.2-mlp.learning_curves.png").stat().st_size > 1000
     assert str(mpl.get_backend()).lower() != "tkagg"

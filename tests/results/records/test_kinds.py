@@ -19,8 +19,7 @@ from ser.results.records.model import FewshotSummary, Summary
 from ser.results.studies import studies
 
 BEFORE = [
-    json.loads(line)
-    for line in gzip.decompress(Path(__file__).with_name("records_before.jsonl.gz").read_bytes()).splitlines()
+    json.loads(line) for line in gzip.decompress(Path(__file__).with_name("records_before.jsonl.gz").read_bytes()).splitlines()
 ]
 
 

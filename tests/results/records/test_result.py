@@ -55,9 +55,7 @@ def test_a_notebook_shows_the_tables_of_the_report(results: dict[str, ser.Result
         numbers = re.findall(r"\d\.\d{3}", words)
         assert numbers
         assert set(numbers) <= set(re.findall(r"\d\.\d{3}", told))
-        assert not re.search(r"(?<!\.ser-record )\b(body|table|th|h2) \{", shown.split("</style>")[0]), (
-            "styles the page"
-        )
+        assert not re.search(r"(?<!\.ser-record )\b(body|table|th|h2) \{", shown.split("</style>")[0]), "styles the page"
 
 
 def test_text_in_a_record_is_no_markup(write_experiment: Callable[..., Any], tmp_path: Path) -> None:

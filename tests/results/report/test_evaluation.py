@@ -44,13 +44,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
     write_experiment(root / "results", "one")
     record, path = evaluate("one", root, calibrate=True)
     found = {n: v and {"AUROC": describe([v, v + 0.01, v + 0.02]), "FPR95": describe([0.5])} for n, v in SCORES.items()}
-    entry = {
-        "novel": "emotion:<envy>",
-        "dataset": "emodb",
-        "n": {"known": 72, "novel": 9},
-        "heads": 6,
-        "without_novel": 1,
-    }
+    entry = {"novel": "emotion:<envy>", "dataset": "emodb", "n": {"known": 72, "novel": 9}, "heads": 6, "without_novel": 1}
     folder = path.with_name("looks")
     figure = Figure()
     figure.add_subplot().plot([0, 1])
@@ -64,12 +58,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, write_experiment: Write) -> 
         "layers": {},
         "modalities": {},
         "examples": [
-            {
-                **example,
-                "head": "h.safetensors",
-                "arrays": "u.npz",
-                "pictures": ["u.activation.png", "gone.attention.png"],
-            }
+            {**example, "head": "h.safetensors", "arrays": "u.npz", "pictures": ["u.activation.png", "gone.attention.png"]}
         ],
     }
     (folder / "explanations.json").write_text(json.dumps(shown))
@@ -87,18 +76,8 @@ def source(space: Path) -> Result:
 def suite(source: Result) -> Result:
     """The evaluation with a suite of two conditions and one gap; made up, for views need heads."""
     rows = [
-        check(
-            "robustness", "gsm", 0.1, (0.06, 0.15), 0.05, ua=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01
-        ),
-        check(
-            "robustness",
-            "<noise20>",
-            -0.01,
-            (-0.03, 0.08),
-            0.05,
-            ua=source.record.scores.main.mean + 0.01,
-            unchanged=0.9,
-        ),
+        check("robustness", "gsm", 0.1, (0.06, 0.15), 0.05, ua=source.record.scores.main.mean - 0.1, unchanged=0.7, p=0.01),
+        check("robustness", "<noise20>", -0.01, (-0.03, 0.08), 0.05, ua=source.record.scores.main.mean + 0.01, unchanged=0.9),
         check("fairness", "gender: female minus male", 0.2, None, 0.1, both=True),
     ]
     limits, part = {"robustness": 0.05, "gender": 0.1}, {"not_checked": ["language"], "stores": {}}

@@ -389,10 +389,7 @@ def test_latex_is_escaped_and_compiles(folder: Path, tmp_path: Path) -> None:
     head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{x}\end{document}"
     (tmp_path / "paper.tex").write_text(head)
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=60,
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"], cwd=tmp_path, capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stdout[-500:]
     assert b"Overfull" not in done.stdout
@@ -426,9 +423,7 @@ def test_docx_without_its_package(folder: Path, tmp_path: Path, monkeypatch: pyt
 def test_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="named twice"):
         write_report(["one", "one"], folder)
-    with pytest.raises(
-        ConfigError, match=r"expected a file ending in \.csv, \.docx, \.html, \.md, \.tex, \.txt, or --format"
-    ):
+    with pytest.raises(ConfigError, match=r"expected a file ending in \.csv, \.docx, \.html, \.md, \.tex, \.txt, or --format"):
         write_report(["one"], folder, None, tmp_path / "x.pdf")
     with pytest.raises(ConfigError, match="looks like a record"):
         write_report(["one"], folder, "html", folder / "one.json")
@@ -484,10 +479,7 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
         for b in "ab"
     ]
     means = dict.fromkeys("ab", one["pooled"])
-    points = [
-        {"amount": a, "n_samples": n, "test": one["test"], "pooled": one["pooled"]}
-        for a, n in (("10%", 9), ("50%", 45))
-    ]
+    points = [{"amount": a, "n_samples": n, "test": one["test"], "pooled": one["pooled"]} for a, n in (("10%", 9), ("50%", 45))]
     weight = {"mean": 0.5, "std": 0.1, "ci_95": [0.25, 0.75], "n": 3, "values": [0.4, 0.5, 0.6]}
     bodies: dict[str, dict[str, Any]] = {
         "ser.transfer/1": {"data": pair, "task": "adapt", "variants": ways, "comparisons": [gain], "suspects": []},
@@ -566,9 +558,7 @@ def test_an_unknown_kind_of_study_is_an_error_that_names_the_known_ones(folder: 
     (tmp_path / "study.json").write_text(json.dumps(study))
     known = r"ser\.ablation/1.*found 'ser\.novelty/1'"
     for command in (["show"], ["report"], ["plot"], ["verify"], ["compare"]):
-        done = CliRunner().invoke(
-            cli, ["results", *command, str(tmp_path / "study.json"), "--workspace", str(tmp_path)]
-        )
+        done = CliRunner().invoke(cli, ["results", *command, str(tmp_path / "study.json"), "--workspace", str(tmp_path)])
         assert isinstance(done.exception, ConfigError)
         assert re.search(known, str(done.exception)), command
     with pytest.raises(ConfigError, match=known):

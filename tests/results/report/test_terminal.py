@@ -218,9 +218,7 @@ def test_text_says_what_was_left_out(tmp_path: Path, write_experiment: Write) ->
     assert _facts(text(summary))["left out"] == "a: no mfcc features: 1; c: x: 3"
 
 
-def test_no_interval_over_two_runs(
-    tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]
-) -> None:
+def test_no_interval_over_two_runs(tmp_path: Path, write_experiment: Write, simulate: Callable[..., pd.DataFrame]) -> None:
     _, summary = write_experiment(tmp_path, frame=simulate(runs=2))
     low, high = summary["pooled"]["UA"]["ci_95"]  # the record keeps it
     shown = text(summary, "f")

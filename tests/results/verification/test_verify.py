@@ -135,9 +135,7 @@ def test_a_changed_number_in_the_file_is_found(path: Path, place: Place) -> None
 def test_a_changed_number_in_a_run_is_found(path: Path, place: Place) -> None:
     run = path.parent / "emodb-mlp" / "run-001.fold-02.json"
     run.write_text(json.dumps(changed(json.loads(run.read_text()), place, 1e-4)))
-    assert any(
-        f"run-001.fold-02.json{' $' if len(place) > 1 else ''}.{'.'.join(place)}" in w for w in differences(path)
-    )
+    assert any(f"run-001.fold-02.json{' $' if len(place) > 1 else ''}.{'.'.join(place)}" in w for w in differences(path))
 
 
 def alter(run: Path, change: Callable[[pd.DataFrame], pd.DataFrame], signed: bool) -> None:
@@ -426,9 +424,7 @@ def _mislabel(frame: pd.DataFrame) -> pd.DataFrame:
 def _rewritten(path: Path, *places: Place) -> list[str]:
     """Differences with some numbers of the file changed, and the file as it was again."""
     before = path.read_text()
-    path.write_text(
-        json.dumps(reduce(lambda content, place: changed(content, place, 1e-4), places, json.loads(before)))
-    )
+    path.write_text(json.dumps(reduce(lambda content, place: changed(content, place, 1e-4), places, json.loads(before))))
     found = differences(path)
     path.write_text(before)
     return found
@@ -483,11 +479,7 @@ PLACES: dict[str, list[Place]] = {
         ["datasets", "two", "alone", "test", "WA", "mean"],
         ["datasets", "two", "comparison", "p"],
     ],
-    "search": [
-        ["settings", 0, "validation", "UA", "mean"],
-        ["chosen", "pooled", "UA", "mean"],
-        ["nested", "test", "UA", "n"],
-    ],
+    "search": [["settings", 0, "validation", "UA", "mean"], ["chosen", "pooled", "UA", "mean"], ["nested", "test", "UA", "n"]],
     "fewshot": [
         ["methods", 0, "curve", 0, "pooled", "UA", "mean"],
         ["comparisons", 0, "difference"],

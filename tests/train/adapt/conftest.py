@@ -19,9 +19,7 @@ def pair(data: Callable[..., Data]) -> Callable[..., Data]:
         toy = data(kind)
         labels = toy.labels.copy()
         labels[95:] = -1
-        return replace(
-            toy, labels=labels, train=np.arange(70), validation=np.arange(70, 95), unlabelled=np.arange(95, 150)
-        )
+        return replace(toy, labels=labels, train=np.arange(70), validation=np.arange(70, 95), unlabelled=np.arange(95, 150))
 
     return make
 

@@ -63,11 +63,7 @@ def _grid(mean: float, deviation: float, points: int) -> Tensor:
 
 @pytest.mark.parametrize(
     ("mean", "deviation", "variances", "expected"),
-    [
-        (1.0, 1.0, [1.0], 0.177268),
-        (0.0, 2.0, [1.0], 0.094187),
-        (1.0, 1.0, [0.25, 0.5, 1.0, 2.0, 4.0], 0.768983),
-    ],
+    [(1.0, 1.0, [1.0], 0.177268), (0.0, 2.0, [1.0], 0.094187), (1.0, 1.0, [0.25, 0.5, 1.0, 2.0, 4.0], 0.768983)],
 )
 def test_mmd_of_two_gaussians_is_the_closed_form(
     mean: float, deviation: float, variances: list[float], expected: float
@@ -150,9 +146,7 @@ def test_cdan_reads_the_outer_product_weighs_by_certainty_and_is_randomised_wher
         outer = torch.einsum("rbk,rbe->rbke", g, view.embedding).flatten(2)
         weight = 1 + torch.exp(torch.special.entr(g).sum(-1).neg())
         scores = method.discriminator(outer)
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            scores, torch.full_like(scores, truth), reduction="none"
-        )
+        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, torch.full_like(scores, truth), reduction="none")
         losses.append((weight * each).sum(1) / weight.sum(1))
     torch.testing.assert_close(found, losses[0] + losses[1])
     size = cdan.LARGEST // CLASSES
@@ -169,9 +163,7 @@ def test_cdan_reads_the_outer_product_weighs_by_certainty_and_is_randomised_wher
 
 
 @pytest.mark.parametrize("options", [{"feature_noise": 0.1, "average": "ema"}, {"precision": "bfloat16"}])
-def test_a_run_is_itself_with_noise_averages_and_large_weights(
-    options: dict[str, Any], pair: Callable[..., Data]
-) -> None:
+def test_a_run_is_itself_with_noise_averages_and_large_weights(options: dict[str, Any], pair: Callable[..., Data]) -> None:
     given = {"epochs": 2, "head_options": {"hidden": "260,260"}, **options}
     config = make_config("mlp", adapt="cdan", **given)
     assert torch.equal(train(pair(), config, [1, 2])[1].weights, train(pair(), config, [2])[0].weights)

@@ -44,10 +44,7 @@ def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_lambda_times_the_slope_of_the_loss_reaches_the_embedding(
-    name: str,
-    views: Callable[..., tuple[Side, Side]],
-    stacked: Callable[..., Adaptation],
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, views: Callable[..., tuple[Side, Side]], stacked: Callable[..., Adaptation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By finite differences: along the slope where the loss is minimised, against it where the head is to deceive.
 
@@ -123,9 +120,7 @@ def test_a_run_is_itself_with_every_method_and_never_sees_a_target_label(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_lambdas_give_different_numbers_and_different_heads_can_be_adapted(
-    name: str, pair: Callable[..., Data]
-) -> None:
+def test_lambdas_give_different_numbers_and_different_heads_can_be_adapted(name: str, pair: Callable[..., Data]) -> None:
     toy, found = pair("frames"), []
     for weight in (0.0, 0.03, 0.3):
         options = {"epochs": 2, "head_options": {"hidden": 8}, "batch_size": 16}

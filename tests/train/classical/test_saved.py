@@ -123,21 +123,14 @@ def test_every_classifier_of_scikit_learn_comes_back_as_it_was() -> None:
         np.testing.assert_allclose(shares_of(again, config, np.abs(X), 4), expected, rtol=0, atol=1e-15, err_msg=name)
         assert not notes
         seen.append(name)
-    assert {"GaussianProcessClassifier", "MLPClassifier", "HistGradientBoostingClassifier", "BaggingClassifier"} < set(
-        seen
-    )
+    assert {"GaussianProcessClassifier", "MLPClassifier", "HistGradientBoostingClassifier", "BaggingClassifier"} < set(seen)
     assert len(seen) > 25
 
 
 def test_what_cannot_be_saved_is_known_before_training(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ser.train.classical.saved.TRUSTED", ())
     monkeypatch.setattr("ser.train.classical.learner.ClassicalLearner.train", lambda *_, **__: pytest.fail("trained"))
-    given: dict[str, Any] = {
-        "head": "sklearn:DecisionTreeClassifier",
-        "protocol": "speaker",
-        "jobs": 1,
-        "stores": ["toy"],
-    }
+    given: dict[str, Any] = {"head": "sklearn:DecisionTreeClassifier", "protocol": "speaker", "jobs": 1, "stores": ["toy"]}
     with pytest.raises(ConfigError, match=r"--save: sklearn:DecisionTreeClassifier cannot be saved"):
         fit("a", space, save=True, output=space / "results" / "no.json", **given)
     assert not (space / "results" / "no").exists()
@@ -306,9 +299,7 @@ def test_another_scikit_learn_is_named(space: Path, tmp_path: Path) -> None:
     assert note.startswith("sklearn:SVC was saved by scikit-learn 1.2.3, and this is ")
     assert isinstance(head.config, Classical)
     del head.weights[0].support_vectors_
-    with pytest.raises(
-        ConfigError, match=r"sklearn:SVC cannot be run.*scikit-learn .*, which saved it.*AttributeError"
-    ):
+    with pytest.raises(ConfigError, match=r"sklearn:SVC cannot be run.*scikit-learn .*, which saved it.*AttributeError"):
         head.classified(X[:, :8])
 
 
@@ -323,13 +314,7 @@ def test_what_has_no_head_is_fitted_again(space: Path, tmp_path: Path, monkeypat
         return real(job, folds, runs, *half)
 
     monkeypatch.setattr(units, "_stack", seen)
-    given: dict[str, Any] = {
-        "head": "sklearn:GaussianNB",
-        "stores": ["toy"],
-        "protocol": "speaker",
-        "jobs": 1,
-        "runs": 1,
-    }
+    given: dict[str, Any] = {"head": "sklearn:GaussianNB", "stores": ["toy"], "protocol": "speaker", "jobs": 1, "runs": 1}
     first = fit("a", tmp_path, **given)
     folder = tmp_path / "results" / first["experiment"]
     assert len(done) == 3
@@ -404,9 +389,7 @@ def test_new_recordings_get_what_the_stored_features_got(tmp_path: Path, capsys:
     common = ["--workspace", str(tmp_path), "--quiet"]
     from_ = ["--dataset", "mine", "--format", "cremad", "--root", str(tmp_path / "corpus")]
     assert main(["metadata", *from_, *common]) == 0
-    assert (
-        main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
-    )
+    assert main(["extract", "--dataset", "mine", "--audio", "mfcc", "--level", "utterance", "--jobs", "1", *common]) == 0
     given = ["--head", "sklearn:SVC", "--protocol", "speaker", "--runs", "1", "--jobs", "1", "--save"]
     assert main(["fit", *given, "--output", str(tmp_path / "results" / "mine.json"), *common]) == 0
     summary = plain(read_summary(tmp_path / "results" / "mine.json"))

@@ -98,23 +98,9 @@ def test_one_modality_is_refused_with_what_to_extract(maker: Any) -> None:
         ablate("toy", maker.space, **FAST)
 
 
-def test_the_command_and_what_is_shown(
-    space: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_and_what_is_shown(space: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")  # of a terminal: no cell is wrapped
-    words = [
-        "ablate",
-        "--workspace",
-        str(space.root),
-        "--runs",
-        "2",
-        "--epochs",
-        "4",
-        "--jobs",
-        "1",
-        "--head",
-        "linear",
-    ]
+    words = ["ablate", "--workspace", str(space.root), "--runs", "2", "--epochs", "4", "--jobs", "1", "--head", "linear"]
     assert main([*words, "--simple", "sklearn:LogisticRegression", "--protocol", "official"]) == 2
     assert "--epochs means nothing to head sklearn" in capsys.readouterr().err
     assert main([*words, "--simple", "early", "--protocol", "official"]) == 0

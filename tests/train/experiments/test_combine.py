@@ -90,9 +90,7 @@ def test_numbers_of_each_corpus_are_those_of_its_predictions(two: Any) -> None:
         assert report["alone"]["experiment"] == alone["experiment"]
         assert report["alone"]["pooled"] == alone["pooled"]
         again = own.assign(
-            utterance_id=own["utterance_id"],
-            speaker=own["speaker"].str.partition("/")[2],
-            fold="s" + own["fold"],
+            utterance_id=own["utterance_id"], speaker=own["speaker"].str.partition("/")[2], fold="s" + own["fold"]
         )
         compared = paired.compare(again, predictions(two, alone), list(load_tensors(name, two.space).classes))
         assert plain(compared).items() <= report["comparison"].items()
@@ -114,9 +112,7 @@ def test_corpora_are_sampled_equally_often() -> None:
         assert sorted(counts[12:].tolist()) == [2, 2, 2, 3, 3]
 
 
-def test_class_weights_are_of_the_sampled_rows_and_refits_are_balanced_too(
-    two: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_class_weights_are_of_the_sampled_rows_and_refits_are_balanced_too(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     real = worker.learner_of
 
@@ -202,9 +198,7 @@ def test_a_saved_head_is_of_both(two: Any) -> None:
     assert not list(two.space.results.glob("fit-*/*.safetensors"))
     data = load_tensors("small", two.space)
     rows = np.flatnonzero((data.frame["speaker"] == "s2").to_numpy())
-    shares = head.probabilities(
-        [data.blocks[0].__class__(**{**vars(data.blocks[0]), "values": data.blocks[0].values[rows]})]
-    )
+    shares = head.probabilities([data.blocks[0].__class__(**{**vars(data.blocks[0]), "values": data.blocks[0].values[rows]})])
     frame = predictions(two, found)
     test = frame[(frame["split"] == "test") & (frame["fold"] == "2") & (frame["dataset"] == "small")]
     assert list(test["utterance_id"]) == list(data.frame["utterance_id"].iloc[rows])

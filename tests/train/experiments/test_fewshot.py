@@ -87,12 +87,7 @@ def test_shots_of_few_speakers_are_as_many_of_each_class() -> None:
     for a in asked:
         assert np.bincount(labels[mixed[a]]).tolist() == np.bincount(labels[aware[a]]).tolist()
     who = [sorted(set(speakers[aware[a]])) for a in asked]
-    assert [len(w) for w in who] == [
-        2,
-        1,
-        2,
-        5,
-    ]  # three of a class of which each speaker has two: the next one gives the third
+    assert [len(w) for w in who] == [2, 1, 2, 5]  # three of a class of which each speaker has two: the next one gives the third
     assert set(who[1]) < set(who[0]) == set(who[2])
     assert len(set(speakers[mixed[Amount(20)]])) > 1
     assert set(aware[Amount(20)]) <= set(aware[Amount(40)])
@@ -149,9 +144,7 @@ def test_methods_on_embeddings_are_what_scikit_learn_makes_of_them(task: Task, w
         task = Task(task.data, task.learner, task.learner, None, task.base[:0], task.train, task.test)
     labels = task.data.labels
     drawn = [subsets(labels, task.train, [Amount(shots=3)], s)[Amount(shots=3)] for s in (5, 6)]
-    answers = {
-        name: method(name).learn(task, np.stack(drawn), [5, 6]) for name in ("prototypical", "simpleshot", "linear")
-    }
+    answers = {name: method(name).learn(task, np.stack(drawn), [5, 6]) for name in ("prototypical", "simpleshot", "linear")}
     for run, rows in enumerate(drawn):
         vectors = [embedded(task, run, r) if with_source else task.data.blocks[0].values[r] for r in (rows, task.test)]
         shots, test = (v.astype(np.float64) for v in vectors)
@@ -406,9 +399,7 @@ def test_labels_of_the_test_part_change_nothing_but_the_scores(maker: Any) -> No
                 frame.loc[test, column] = np.roll(frame.loc[test, column].to_numpy(), 5)
             frame.to_csv(maker.space.table("target"), index=False)
         study = fewshot("target", "source", maker.space, methods=[*ALL], **given)
-        frames.append(
-            [predictions_of(maker, plain(read_summary(maker.space.results / m["record"]))) for m in study["methods"]]
-        )
+        frames.append([predictions_of(maker, plain(read_summary(maker.space.results / m["record"]))) for m in study["methods"]])
     for before, after in zip(*frames, strict=True):
         assert (before["true"] != after["true"]).any()
         pd.testing.assert_frame_equal(before.drop(columns="true"), after.drop(columns="true"))
@@ -432,9 +423,7 @@ def test_notes_reach_the_record(maker: Any) -> None:
     given = {**SOME, "runs": 1, "shots": [20], "limit": 1e-9, "lr": 1e-12}  # features of 0, and nothing learned
     summary = fewshot("target", "source", maker.space, **given)
     assert any("every validation utterance is predicted" in n and ", 0%: " in n for n in summary["notes"])
-    assert any(
-        "20 shots of anger asked for, 12 there: all taken" in n and ", 20 shots: " in n for n in summary["notes"]
-    )
+    assert any("20 shots of anger asked for, 12 there: all taken" in n and ", 20 shots: " in n for n in summary["notes"])
     (file,) = (maker.space.results / summary["experiment"]).glob("*.0pct.json")
     assert any("every validation utterance is predicted" in n for n in json.loads(file.read_text())["notes"])
 
@@ -479,16 +468,7 @@ def shown_and_drawn(maker: Any, study: dict[str, Any]) -> None:
     shown = wide.invoke(cli, ["results", "show", study["experiment"], *base])
     assert shown.exit_code == 0, shown.output
     words = " ".join(shown.output.split())
-    for word in (
-        "source only",
-        "minus finetune",
-        "worth",
-        "1 shot",
-        "30%",
-        "p over models",
-        "p over speakers",
-        "p, Holm",
-    ):
+    for word in ("source only", "minus finetune", "worth", "1 shot", "30%", "p over models", "p over speakers", "p, Holm"):
         assert word in words
     assert "p over runs" not in shown.output
     drawn = CliRunner().invoke(cli, ["results", "plot", study["experiment"], "--kind", "fewshot", *base])

@@ -97,9 +97,7 @@ def test_what_changes_the_numbers_is_another_experiment(maker: Any, tmp_path: An
 
     def hash_of() -> str:
         options = FoldOptions(file=folds)
-        summary = fit(
-            "toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **{**FAST, "epochs": 1}
-        )
+        summary = fit("toy", maker.space, scheme=str(scheme), protocol="emobox", folds=options, runs=1, **{**FAST, "epochs": 1})
         return str(summary["config_hash"])
 
     write(lambda i, k: i.split("-")[1][1:])
@@ -215,11 +213,7 @@ def test_every_way_of_training_is_recorded_and_its_heads_can_be_used(maker: Any)
     maker.store("toy", "words", modality="text", dim=6)
     sums = {"loss": "cross_entropy,vad:0.2,prototype:0.01", "modality_dropout": 0.2, "feature_noise": 0.1}
     given = {**FAST, "head_options": {"hidden": "16"}, "epochs": 12}
-    for own in (
-        {**sums, "average": "swa"},
-        {"snapshots": 3, "mixup": 0.2},
-        {"average": "ema", "precision": "bfloat16"},
-    ):
+    for own in ({**sums, "average": "swa"}, {"snapshots": 3, "mixup": 0.2}, {"average": "ema", "precision": "bfloat16"}):
         summary = fit("toy", maker.space, runs=2, protocol="official", save=True, **given, **own)
         assert {k: summary["config"][k] for k in own} == own
         assert summary["test"]["UA"]["mean"] > 0.6
@@ -264,9 +258,7 @@ def test_a_stack_that_does_not_fit_into_memory_is_halved(maker: Any, monkeypatch
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_an_experiment_has_the_same_records_with_any_number_of_workers(
-    maker: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_has_the_same_records_with_any_number_of_workers(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three runs on two workers, then in one process."""
     maker.table("toy")
     maker.store("toy")

@@ -113,14 +113,7 @@ def test_nested_scores_are_of_settings_chosen_fold_by_fold(maker: Any) -> None:
     maker.store("toy", strength=0.3)
     grid = {"head.max_depth": [1, 3], "head.n_estimators": [2, 5]}
     found = search(
-        "toy",
-        maker.space,
-        grid=grid,
-        head="sklearn:RandomForestClassifier",
-        runs=2,
-        protocol="speaker",
-        folds=3,
-        jobs=1,
+        "toy", maker.space, grid=grid, head="sklearn:RandomForestClassifier", runs=2, protocol="speaker", folds=3, jobs=1
     )
     rows = found["settings"]
     frames = []
@@ -252,9 +245,7 @@ def test_runs_leave_at_the_rungs_that_the_rule_says(halved: Any) -> None:
                 if sum(other >= score for other in there) >= max(1, (len(there) + 1) // 2):
                     expected[k][key] = epoch, score
                 there.append(score)
-    told = [
-        {(x["fold"], x["run"]): (x["epoch"], x["validation"]) for x in s.get("left", [])} for s in found["settings"]
-    ]
+    told = [{(x["fold"], x["run"]): (x["epoch"], x["validation"]) for x in s.get("left", [])} for s in found["settings"]]
     assert told == list(expected.values())
     assert {epoch for left in told for epoch, _ in left.values()} == {1, 2}
     assert found["failed"] == 0
@@ -267,18 +258,14 @@ def test_the_others_are_what_they_are_without_it(halved: Any) -> None:
     complete = [k for k, s in enumerate(found["settings"]) if s["record"] is not None]
     assert 0 < len(complete) < len(RATES)
     for k in complete:
-        a, b = (
-            read_predictions(m.space.results / r["settings"][k]["record"]) for m, r in ((maker, full), (other, found))
-        )
+        a, b = (read_predictions(m.space.results / r["settings"][k]["record"]) for m, r in ((maker, full), (other, found)))
         pd.testing.assert_frame_equal(a, b, check_exact=True)
         assert _scores(maker.space, full["settings"][k]) == _scores(other.space, found["settings"][k])
     assert all(s["validation"] is None and s["error"] is None for s in found["settings"] if s["record"] is None)
     best = max(complete, key=lambda k: found["settings"][k]["validation"]["UA"]["mean"])
     assert found["chosen"]["setting"] == found["settings"][best]["setting"]
     assert found["chosen"]["pooled"] == full["settings"][best].get("pooled", found["chosen"]["pooled"])
-    told = " ".join(
-        text_of(found, other.space.results / f"{found['experiment']}.json").split()
-    )  # whatever the terminal
+    told = " ".join(text_of(found, other.space.results / f"{found['experiment']}.json").split())  # whatever the terminal
     assert "Runs that left early" in told
     gone = sum(len(s.get("left", [])) for s in found["settings"])
     n = len(complete)
@@ -341,9 +328,7 @@ def test_nobody_waits_for_a_setting_that_cannot_be_trained(maker: Any) -> None:
     assert found["failed"] == 1
 
 
-def test_a_stack_without_memory_says_nothing_until_its_halves_are_trained(
-    maker: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_without_memory_says_nothing_until_its_halves_are_trained(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     maker.table("toy")
     maker.store("toy")
     seen: list[bool] = []
@@ -358,9 +343,7 @@ def test_a_stack_without_memory_says_nothing_until_its_halves_are_trained(
         return real(self, slot, epoch, trained, going)
 
     monkeypatch.setattr(Referee, "__call__", call)
-    assert (
-        search("toy", maker.space, grid={"lr": RATES[:2]}, halving=2, **{**HALVED, "protocol": "random"})["failed"] == 0
-    )
+    assert search("toy", maker.space, grid={"lr": RATES[:2]}, halving=2, **{**HALVED, "protocol": "random"})["failed"] == 0
     assert set(seen) == {False}
 
 
@@ -423,20 +406,14 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
             {"grid": {"lr": [1e-2, 1e-3, -1.0]}, "halving": 3},
             "--halving 3 of 2 settings .*; found what cannot be trained: lr=-1: lr = -1.0.*Mend or replace",
         ),
-        (
-            {"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2},
-            "what cannot be trained: head=sklearn:SVC: .*epochs",
-        ),
+        ({"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2}, "what cannot be trained: head=sklearn:SVC: .*epochs"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "average": "ema"}, "--halving with --average ema; .*Leave one"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "snapshots": 2}, "--halving with --snapshots 2; .*Leave one"),
         (
             {"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2, "epochs": None},
             "--halving with --head sklearn:SVC; .*none of scikit-learn.*Take another head",
         ),
-        (
-            {"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None},
-            "expected the backend loky or threads",
-        ),
+        ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "backend": "dask", "jobs": None}, "expected the backend loky or threads"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "shard": "0/2"}, "--halving with --shard 0/2"),
         *(({"grid": {"lr": [1e-2, 1e-3]}, "halving": n}, f"halving = {n!r}; expected") for n in (0, 1, 2.5, "3", True)),
     ):

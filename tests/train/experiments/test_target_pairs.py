@@ -45,9 +45,7 @@ def losses_of(kind: str) -> list[str]:
     for name in registry.names(LOSSES):
         part, *others = sorted(parts_of(kind) & set(term(name).targets)) or [""]
         beside = [
-            one
-            for one in own.split(",")
-            if one != name and (term(name).reads_embedding or part not in term(one).targets)
+            one for one in own.split(",") if one != name and (term(name).reads_embedding or part not in term(one).targets)
         ]
         if part:
             assert not others
@@ -163,9 +161,7 @@ def test_a_head_and_a_loss_that_do_not_go_with_a_target_are_one_line(target: str
     own, of_it = target_plugin(kind).LOSS, parts_of(kind)
     for head, name in product(registry.names(HEADS), registry.names(LOSSES)):
         of_loss = set(term(name).targets)
-        possible = (
-            learns(head, kind) and bool(of_it & of_loss) and (offers_embedding(head) or not reads_embedding(name))
-        )
+        possible = learns(head, kind) and bool(of_it & of_loss) and (offers_embedding(head) or not reads_embedding(name))
         for loss, fits in (
             (name, possible and of_it <= of_loss and not reads_embedding(name)),
             (f"{own},{name}:0.1", possible and name not in own.split(",")),

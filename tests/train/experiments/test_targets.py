@@ -114,9 +114,7 @@ def test_dimensions_are_learned_scored_as_audmetric_does_and_predicted_on_their_
     assert scales_note({"arousal": {"low": 0, "high": 5}}) == "scales: arousal 0 to 5"
     values = np.array([[5.3, 9], [5, np.nan], [-0.5, 0], [np.nan, np.nan]])
     said = beyond_note(list("abcd"), values, ["arousal", "valence"], saved.about.scales)
-    assert said.startswith(
-        "2 of 4 recordings are predicted beyond the scale: a (arousal 5.30), c (arousal -0.50). Values are"
-    )
+    assert said.startswith("2 of 4 recordings are predicted beyond the scale: a (arousal 5.30), c (arousal -0.50). Values are")
     assert beyond_note(["b"], values[1:2], ["arousal", "valence"], saved.about.scales) == ""
     from ser.features.tensors import load_tensors
 
@@ -138,9 +136,7 @@ def test_a_regressor_of_scikit_learn_is_the_line_to_beat(rated: Any) -> None:
     saved = load_head(rated.space.results / ridge["experiment"] / "run-000.fold-00.safetensors")
     assert (saved.target, saved.classes) == ("dimensions", ["arousal"])
     block = stored_block(rated.space.store("d", "toy"), "toy", list(frame["utterance_id"]))
-    np.testing.assert_allclose(
-        saved.probabilities([block])[:, 0], frame["p_arousal"], rtol=1e-6
-    )  # records hold float32
+    np.testing.assert_allclose(saved.probabilities([block])[:, 0], frame["p_arousal"], rtol=1e-6)  # records hold float32
     with pytest.raises(ConfigError, match="sklearn:Ridge, a regressor of scikit-learn, is not exported"):
         refuse(saved)
     folder = export_folder(ridge["experiment"], rated.space, rated.space.root / "folder").path
@@ -264,8 +260,7 @@ def test_each_loss_of_a_mixed_head_sees_its_own_outputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "metric", "halving"),
-    [("arousal", "CCC", None), ("emotion,arousal", "UA", None), ("emotion,arousal", "UA", 2)],
+    ("target", "metric", "halving"), [("arousal", "CCC", None), ("emotion,arousal", "UA", None), ("emotion,arousal", "UA", 2)]
 )
 def test_a_search_chooses_by_the_targets_own_score(rated: Any, target: str, metric: str, halving: int | None) -> None:
     options = {**QUICK, "head_options": {"hidden": 16}, "runs": 1}
@@ -308,9 +303,7 @@ def test_a_curve_over_few_rated_utterances_reads_no_other_rating(rated: Any) -> 
     data = load_tensors("d", rated.space, target="arousal")
     assert data.values is not None
     where = [list(data.frame["utterance_id"]).index(name) for name in own["utterance_id"]]
-    held_out = frame_of(
-        rated, summary_of(rated, target="arousal", runs=1)
-    )  # of the same folds, with their validation parts
+    held_out = frame_of(rated, summary_of(rated, target="arousal", runs=1))  # of the same folds, with their validation parts
     held_out = held_out[held_out["fold"] == "0"]
     train = ~data.frame["utterance_id"].isin(held_out["utterance_id"]).to_numpy()
     x = StandardScaler().fit(data.blocks[0].values[train])
@@ -319,9 +312,7 @@ def test_a_curve_over_few_rated_utterances_reads_no_other_rating(rated: Any) -> 
     assert own["p_arousal"].to_numpy() == pytest.approx(by_hand, rel=1e-3)
     with pytest.raises(ConfigError, match="the scale that d rates valence on is not known"):
         fewshot("d", workspace=rated.space, percentages=100, **{**options, "learns": "valence"})
-    with pytest.raises(
-        ConfigError, match=r"method simpleshot does not learn dimensions; .* of the methods finetune, linear"
-    ):
+    with pytest.raises(ConfigError, match=r"method simpleshot does not learn dimensions; .* of the methods finetune, linear"):
         fewshot("d", workspace=rated.space, **{**options, "methods": "simpleshot"})
 
 
@@ -332,9 +323,7 @@ def test_few_ratings_and_votes_after_a_source(rated: Any, learns: str) -> None:
     for row in rows:
         row["arousal"] = 2.0 + 2 * list(NEXT).index(row["emotion"])  # on a scale of twice the length
         row["votes"] = json.dumps({row["emotion"]: 0.75, NEXT[row["emotion"]]: 0.25})
-    write_table(
-        make_table(rows, "e", {"corpus": "csv", "dimensions": {"arousal": {"low": 0, "high": 10}}}), rated.space
-    )
+    write_table(make_table(rows, "e", {"corpus": "csv", "dimensions": {"arousal": {"low": 0, "high": 10}}}), rated.space)
     rated.store("e")
     options = {**QUICK, **SMALL, "runs": 1, "epochs": 10, "tune_epochs": 4, "learns": learns}
     found = fewshot("d", "e", rated.space, methods="finetune,scratch", percentages=(50, 100), **options)
@@ -345,8 +334,7 @@ def test_few_ratings_and_votes_after_a_source(rated: Any, learns: str) -> None:
 
 def test_a_label_scheme_plays_no_part_in_dimensions(rated: Any) -> None:
     assert (
-        summary_of(rated, target="arousal", scheme="native")["experiment"]
-        == summary_of(rated, target="arousal,")["experiment"]
+        summary_of(rated, target="arousal", scheme="native")["experiment"] == summary_of(rated, target="arousal,")["experiment"]
     )
 
 
@@ -372,9 +360,7 @@ def test_votes_are_learned_and_rows_without_a_majority_are_never_tested(rated: A
     q = rows[[f"q_{c}" for c in classes]].to_numpy()
     np.testing.assert_allclose(np.sort(q, axis=1)[:, -2:], np.tile([0.25, 0.75], (len(q), 1)))
     p = rows[[f"p_{c}" for c in classes]].to_numpy(dtype=np.float64)
-    expected = np.mean(
-        [sum(b * np.log(b / a) for a, b in zip(x, y, strict=True) if b) for x, y in zip(p, q, strict=True)]
-    )
+    expected = np.mean([sum(b * np.log(b / a) for a, b in zip(x, y, strict=True) if b) for x, y in zip(p, q, strict=True)])
     assert found["pooled"]["KL"]["values"][0] == pytest.approx(expected)
     hard = summary_of(rated, epochs=10)
     assert found["pooled"]["UA"]["mean"] > 0.8
@@ -433,20 +419,14 @@ def test_several_labels_of_a_table_are_learned_each_by_itself(maker: Any, tmp_pa
 
 def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
     asked = {"target": "arousal", "scheme": "4"}
-    both = [
-        read_options(fit, rated.space, "mlp", {**asked, "command": said}) for said in ("ser.fit", "ser fit --scheme 4")
-    ]
+    both = [read_options(fit, rated.space, "mlp", {**asked, "command": said}) for said in ("ser.fit", "ser fit --scheme 4")]
     assert [options.scheme for options in both] == ["4", "4"]
 
 
 @pytest.mark.parametrize(
     ("target", "options", "match"),
     [
-        (
-            "arousal,votes",
-            {},
-            "'votes' cannot be combined with other targets; expected emotion, labels, votes, or columns",
-        ),
+        ("arousal,votes", {}, "'votes' cannot be combined with other targets; expected emotion, labels, votes, or columns"),
         ("arousal,arousal", {}, "is named twice"),
         ("dominance", {}, "'dominance' is not a target here"),
         ("nosuch", {"scheme": "6", "stratified": True}, "'nosuch' is not a target here; expected .* arousal"),
@@ -456,11 +436,7 @@ def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
             {"loss": "cross_entropy"},
             "--loss cross_entropy does not learn dimensions; expected one of ccc, ccc_epoch, huber",
         ),
-        (
-            "arousal",
-            {"selection": "UA"},
-            "selection by UA means nothing to .* dimensions; expected one of CCC, loss, last",
-        ),
+        ("arousal", {"selection": "UA"}, "selection by UA means nothing to .* dimensions; expected one of CCC, loss, last"),
         ("arousal", {"head": "late_logits"}, "does not learn dimensions"),
         ("emotion", {"loss": "kl"}, "--loss kl does not learn emotion"),
         ("arousal", {"label_smoothing": 0.2}, "--label-smoothing means nothing to a head that learns dimensions"),
@@ -473,9 +449,7 @@ def test_a_default_scheme_that_is_typed_says_nothing(rated: Any) -> None:
         ("emotion", {"normalize": "none", "limit": 2.0}, "--feature-limit 2 is of standardised features"),
     ],
 )
-def test_what_has_no_meaning_for_a_target_is_one_line(
-    rated: Any, target: str, options: dict[str, Any], match: str
-) -> None:
+def test_what_has_no_meaning_for_a_target_is_one_line(rated: Any, target: str, options: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         summary_of(rated, target=target, **options)
 
@@ -490,9 +464,7 @@ def test_the_list_of_results_names_the_target_beside_the_scheme(rated: Any) -> N
 
 def test_a_dimension_of_a_table_without_ratings_is_one_line(maker: Any) -> None:
     maker.table("plain")
-    with pytest.raises(
-        ConfigError, match=r"plain has no ratings 'arousal' and 'valence'; expected .* has none.*--rating"
-    ):
+    with pytest.raises(ConfigError, match=r"plain has no ratings 'arousal' and 'valence'; expected .* has none.*--rating"):
         load_labels("plain", maker.space, target="arousal,valence")
     maker.store("plain")
     with pytest.raises(ConfigError, match="plain has no ratings 'nosuch'"):
@@ -573,26 +545,18 @@ def test_several_labels_of_two_corpora_are_those_that_both_have(maker: Any) -> N
             {"learns": "arousal", "methods": "cdan"},
             "adaptation method cdan does not learn dimensions; expected emotion or votes",
         ),
-        (
-            "d",
-            {"learns": "arousal", "criterion": "entropy"},
-            "selection by entropy means nothing to a head",
-        ),
+        ("d", {"learns": "arousal", "criterion": "entropy"}, "selection by entropy means nothing to a head"),
         ("plain", {"learns": "votes"}, "plain has no votes"),
     ],
 )
-def test_what_two_corpora_do_not_have_in_common_is_one_line(
-    two: Any, source: str, options: dict[str, Any], match: str
-) -> None:
+def test_what_two_corpora_do_not_have_in_common_is_one_line(two: Any, source: str, options: dict[str, Any], match: str) -> None:
     two.table("plain")
     two.store("plain")
     with pytest.raises(ConfigError, match=match):
         adapt(source, "e", two.space, **{**QUICK, **options})
 
 
-def test_what_heads_learn_and_a_corpus_are_told_apart_by_their_options(
-    two: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_heads_learn_and_a_corpus_are_told_apart_by_their_options(two: Any, capsys: pytest.CaptureFixture[str]) -> None:
     pair = ["--source", "d", "--target", "e", "--protocol", "random", "--workspace", str(two.space.root)]
     for command in ("adapt", "fewshot", "finetune", "transfer"):
         assert main([command, *pair, "--learns", "joy"]) == 2
@@ -686,19 +650,12 @@ def test_a_share_of_just_one_in_k_is_not_above_it() -> None:
     """2 / 3 is f1_score(average="macro") of scikit-learn 1.9.1 on exact fractions; a table's 0.166667 is above 1 / 6."""
     k, counts = 6, np.array([[3, 1, 1, 1, 0, 0], [0, 2, 4, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 0, 5, 1, 0, 0]])
     p = np.array(
-        [
-            [0.5, 0.3, 0.05, 0.05, 0.05, 0.05],
-            [0.1, 0.5, 0.1, 0.1, 0.1, 0.1],
-            [1 / 6] * 6,
-            [0.3, 0.1, 0.3, 0.1, 0.1, 0.1],
-        ]
+        [[0.5, 0.3, 0.05, 0.05, 0.05, 0.05], [0.1, 0.5, 0.1, 0.1, 0.1, 0.1], [1 / 6] * 6, [0.3, 0.1, 0.3, 0.1, 0.1, 0.1]]
     )
     q = np.round(counts / 6, 6)
     q /= q.sum(1, keepdims=True)
     names = [str(c) for c in range(k)]
-    frame = pd.DataFrame(
-        {f"{prefix}_{c}": v[:, c] for prefix, v in (("q", q), ("p", p.astype(np.float32))) for c in range(k)}
-    )
+    frame = pd.DataFrame({f"{prefix}_{c}": v[:, c] for prefix, v in (("q", q), ("p", p.astype(np.float32))) for c in range(k)})
     frame = frame.assign(true=q.argmax(1).astype(str), predicted=p.argmax(1).astype(str))
     # Present are 0; 1, 2; none; 2. Predicted are 0, 1; 1; none; 0, 2.
     assert run_scores(frame, names)["F1_1K"] == pytest.approx(2 / 3)

@@ -40,15 +40,7 @@ def words(space: Workspace, source: str) -> None:
 
 
 def quick(space: Workspace, **options: Any) -> dict[str, Any]:
-    given = {
-        "head": "mean_linear",
-        "runs": 1,
-        "epochs": 30,
-        "lr": 1e-2,
-        "jobs": 1,
-        "device": "cpu",
-        "protocol": "official",
-    }
+    given = {"head": "mean_linear", "runs": 1, "epochs": 30, "lr": 1e-2, "jobs": 1, "device": "cpu", "protocol": "official"}
     return fit("toy", space, **{**given, **options})
 
 
@@ -56,9 +48,7 @@ def test_what_is_cached_leaves_simulated_text_out(space: Workspace) -> None:
     assert sorted(space.stores("toy")) == ["sound", "wordpiece+simulated"]
     data = load_tensors("toy", space)
     assert [b.name for b in data.blocks] == ["sound"]
-    with pytest.raises(
-        ConfigError, match=r"only text of toy is simulated.*: wordpiece\+simulated. To study that, name it"
-    ):
+    with pytest.raises(ConfigError, match=r"only text of toy is simulated.*: wordpiece\+simulated. To study that, name it"):
         load_tensors("toy", space, modalities=["text"])
     with pytest.raises(ConfigError, match="wordpiece"):
         load_tensors("toy", space, stores=["sound", "wordpiece"])  # the short name is that of the corpus's own text
@@ -93,9 +83,7 @@ def test_features_are_of_the_sentences_of_their_seed(space: Workspace) -> None:
     words(space, "simulated-7")
     table = load_table("toy", space)
     for source, seed in (("simulated", 0), ("simulated-7", 7)):
-        frame = table.frame.assign(
-            text=[sentence(e, i, seed) for e, i in zip(table.frame["emotion"], table.ids, strict=True)]
-        )
+        frame = table.frame.assign(text=[sentence(e, i, seed) for e, i in zip(table.frame["emotion"], table.ids, strict=True)])
         alone = Workspace(space.root / f"alone-{seed}")
         extract(Table(frame, "toy", table.facts), load("wordpiece", "text", EncoderOptions()), alone, quiet=True)
         with (
@@ -110,8 +98,7 @@ def test_features_are_of_the_sentences_of_their_seed(space: Workspace) -> None:
 def test_results_are_stamped_and_not_compared_unless_by_name(space: Workspace) -> None:
     words(space, "corpus")
     made_up, real, both = (
-        quick(space, stores=stores)
-        for stores in (["wordpiece+simulated"], ["wordpiece"], ["wordpiece", "wordpiece+simulated"])
+        quick(space, stores=stores) for stores in (["wordpiece+simulated"], ["wordpiece"], ["wordpiece", "wordpiece+simulated"])
     )
     assert made_up["pooled"]["UA"]["mean"] > 0.8 > 0.5 > real["pooled"]["UA"]["mean"]  # that is what leaking does
     assert ["simulated-text" in voids(s["stamps"]) for s in (made_up, real, both)] == [True, False, True]
@@ -149,6 +136,4 @@ def test_transcripts_of_fixed_sentences_are_stamped_for_both(space: Workspace) -
     summary = quick(space, stores=["wordpiece+asr"])
     assert "simulated-text" not in voids(summary["stamps"])
     assert any(t.startswith(FIXED) for t in summary["stamps"])
-    assert (
-        "recognised text: wordpiece+asr-toy is of transcripts by me/toy, not of the corpus's text" in summary["stamps"]
-    )
+    assert "recognised text: wordpiece+asr-toy is of transcripts by me/toy, not of the corpus's text" in summary["stamps"]

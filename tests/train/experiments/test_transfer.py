@@ -312,10 +312,7 @@ def test_swapped_labels_are_named_and_mere_confusion_is_not() -> None:
 def test_a_weak_swap_counts_if_it_holds_over_speakers() -> None:
     """Recall as it is: 0.3 and 0.3; exchanged: 0.4 and 0.4. Of ten speakers two are the other way round."""
     classes = ["0", "1", "2"]
-    swapped, straight = (
-        [[0.3, 0.4, 0.3], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]],
-        [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0, 0, 1.0]],
-    )
+    swapped, straight = ([[0.3, 0.4, 0.3], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]], [[0.5, 0.3, 0.2], [0.3, 0.5, 0.2], [0, 0, 1.0]])
     people = [confused(swapped, speaker=f"s{k}") for k in range(10)]
     (found,) = suspects(pd.concat(people), classes)
     assert found["classes"] == ["0", "1"]
@@ -353,14 +350,7 @@ def test_no_gap_is_closed_where_the_oracle_is_not_above() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(
         [
-            {
-                "run": r,
-                "fold": "x",
-                "utterance_id": f"u{k}",
-                "speaker": f"s{k % 4}",
-                "true": "01"[k % 2],
-                "split": "test",
-            }
+            {"run": r, "fold": "x", "utterance_id": f"u{k}", "speaker": f"s{k % 4}", "true": "01"[k % 2], "split": "test"}
             for r in range(5)
             for k in range(40)
         ]

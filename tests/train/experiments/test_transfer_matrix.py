@@ -177,9 +177,7 @@ def test_one_saved_head_a_run_that_predicts_what_the_record_says(maker: Any, uni
     corpora(maker, "here", "there")
     found = transfer("here", "there", maker.space, save=True, **FAST)
     folder = maker.space.results / found["experiment"]
-    assert sorted(p.name for p in folder.glob("*.safetensors")) == [
-        f"run-00{k}.fold-source.safetensors" for k in (0, 1)
-    ]
+    assert sorted(p.name for p in folder.glob("*.safetensors")) == [f"run-00{k}.fold-source.safetensors" for k in (0, 1)]
     head = load_head(folder / "run-001.fold-source.safetensors")
     assert head.about.dataset == "here"
     there = load_tensors("there", maker.space)

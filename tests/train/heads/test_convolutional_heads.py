@@ -170,9 +170,7 @@ def test_a_halved_utterance_is_the_same_alone_and_beside_a_longer_one(kernel: in
 def test_normalisation_of_padded_pictures_is_that_of_their_real_cells(layout: torch.memory_format) -> None:
     values, mask = pictures([[6, 2, 4]], 3)
     there = mask[0]
-    x = (values[0].double() + 3 * torch.randn(3, 3, 6, 5).double()).contiguous(
-        memory_format=layout
-    )  # not zero in padding
+    x = (values[0].double() + 3 * torch.randn(3, 3, 6, 5).double()).contiguous(memory_format=layout)  # not zero in padding
     weight, bias = torch.randn(3).double(), torch.randn(3).double()
     inputs = [v.requires_grad_() for v in (x, weight, bias)]
 

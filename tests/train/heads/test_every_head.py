@@ -50,11 +50,7 @@ HEADS_THAT_TRAIN = [n for n in registry.names(HEADS) if part_of(n) == n]
 def inputs_of(stores: Stores) -> list[Input]:
     """Stores of some modalities and kinds."""
     return [
-        Input(
-            f"{modality}-{kind}-{k}",
-            modality,
-            *{"pooled": (6, False), "frames": (6, True), "words": (1, True, 9)}[kind],
-        )
+        Input(f"{modality}-{kind}-{k}", modality, *{"pooled": (6, False), "frames": (6, True), "words": (1, True, 9)}[kind])
         for k, (modality, kind) in enumerate(stores)
     ]
 

@@ -17,12 +17,7 @@ from ser.train.nn.transformer import Layer, Positions, Tokens, Transformer, patc
 
 AUDIO = Input("a", "audio", 6, True)
 TEXT = Input("t", "text", 1, True, vocabulary=30)
-HEADS = {
-    "gated": [AUDIO, TEXT],
-    "text_transformer": [TEXT],
-    "audio_transformer": [AUDIO],
-    "patch_attention": [TEXT, AUDIO],
-}
+HEADS = {"gated": [AUDIO, TEXT], "text_transformer": [TEXT], "audio_transformer": [AUDIO], "patch_attention": [TEXT, AUDIO]}
 SMALL = {"gated": {"hidden": 16}, "text_transformer": {"hidden": 16}, "audio_transformer": {"hidden": 16, "patch": 3}}
 SMALL["patch_attention"] = {"hidden": 16, "patch": 3, "cross": 2}
 
@@ -187,8 +182,7 @@ def test_padding_of_any_length_has_no_effect(name: str) -> None:
 def test_a_stack_of_heads_is_each_head_by_itself(name: str) -> None:
     batch = sequences(3, [8, 3, 5, 6])
     rows = [
-        {n: Feature(f.values[r : r + 1], f.mask[r : r + 1]) for n, f in batch.items() if f.mask is not None}
-        for r in range(3)
+        {n: Feature(f.values[r : r + 1], f.mask[r : r + 1]) for n, f in batch.items() if f.mask is not None} for r in range(3)
     ]
     alone = [made(name, seed)(row) for seed, row in enumerate(rows)]
     together = stack([made(name, seed) for seed in range(3)])(batch)

@@ -160,9 +160,7 @@ def test_stores_of_one_modality_go_together(data: Callable[..., Data]) -> None:
 def test_a_run_is_itself_with_augmentation(head: str, kind: str, data: Callable[..., Data]) -> None:
     toy = data(kind)
     options = EVERYTHING if kind == "pooled+pooled" else {**EVERYTHING, "modality_dropout": 0.0}
-    config = make_config(
-        head, epochs=4, patience=2, head_options={"hidden": 16} if head == "gated" else None, **options
-    )
+    config = make_config(head, epochs=4, patience=2, head_options={"hidden": 16} if head == "gated" else None, **options)
     five = train(toy, config, [11, 22, 33, 44, 55])
     for other in (train(toy, config, [33])[0], train(toy, config, [33, 99])[0]):
         assert torch.equal(five[2].weights, other.weights)

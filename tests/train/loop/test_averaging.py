@@ -170,9 +170,7 @@ def test_every_head_trains_in_bfloat16_and_predicts_in_float32(name: str, data: 
     assert not torch.equal(half.weights, whole.weights)
     assert half.curves["loss"][0] == pytest.approx(whole.curves["loss"][0], rel=0.1)
     found = predict(toy, config, half.weights[None], toy.validation)
-    np.testing.assert_array_equal(
-        found, predict(toy, replace(config, precision="float32"), half.weights[None], toy.validation)
-    )
+    np.testing.assert_array_equal(found, predict(toy, replace(config, precision="float32"), half.weights[None], toy.validation))
 
 
 def test_collapse_is_found_where_it_lasts_and_named() -> None:

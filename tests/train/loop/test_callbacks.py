@@ -68,9 +68,7 @@ class Recorder(Callback):
         self.seen.append(f"keep {index.tolist()}")
 
 
-def test_the_moments_come_in_their_order_and_change_nothing(
-    data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_moments_come_in_their_order_and_change_nothing(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     toy = data()
     config = make_config("linear", epochs=2, batch_size=50, selection="last")
     plain = trainer.train(toy, config, [1, 2])

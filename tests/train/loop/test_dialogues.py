@@ -65,9 +65,7 @@ def test_context_is_used_and_padding_is_not(head: str) -> None:
     alone = predict(data, config, trained.weights[None], first[:3])  # a shorter dialogue: its first turns in row order
     order = np.argsort(resident.turn.numpy()[first])
     np.testing.assert_allclose(
-        predict(data, config, trained.weights[None], first)[0],
-        guess[0][np.isin(rows[2], first)],
-        atol=1e-5,
+        predict(data, config, trained.weights[None], first)[0], guess[0][np.isin(rows[2], first)], atol=1e-5
     )
     assert alone.shape == (1, 3, 3)
     assert len(order) == 6

@@ -39,9 +39,7 @@ def started(toy: Data, config: Config, runs: int = 2) -> tuple[torch.Tensor, lis
     return first, [t.weights for part in parts for t in part]
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"average": "ema", "weight_decay": 0.5}, {"loss": "cross_entropy,prototype:0.1"}]
-)
+@pytest.mark.parametrize("options", [{}, {"average": "ema", "weight_decay": 0.5}, {"loss": "cross_entropy,prototype:0.1"}])
 @pytest.mark.parametrize("head", list(HEADS))
 def test_no_bit_of_the_encoder_changes_and_the_rest_learns(
     head: str, options: dict[str, Any], data: Callable[..., Data]

@@ -42,9 +42,7 @@ def test_two_pieces_are_one_training(
         begun = Handover(tmp_path / "run.begun", "me", until)
         (half,) = train(toy, config, [3], handover=begun)
         assert half.epochs == min(until, whole.epochs)
-        train(
-            toy, config, [3], handover=replace(begun, until=1)
-        )  # the same command beside it, which is behind: of no effect
+        train(toy, config, [3], handover=replace(begun, until=1))  # the same command beside it, which is behind: of no effect
         torch.manual_seed(99)  # nothing may depend on what the process did before
         (ended,) = train(toy, config, [3], handover=replace(begun, until=None))
         assert torch.equal(ended.weights, whole.weights)
@@ -117,8 +115,7 @@ def test_a_diverged_run_is_not_handed_over(data: Callable[..., Data], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"average": "ema"}, {"snapshots": 2}, {"loss": "ccc_epoch", "target": "dimensions"}, {"head": "late"}],
+    "options", [{"average": "ema"}, {"snapshots": 2}, {"loss": "ccc_epoch", "target": "dimensions"}, {"head": "late"}]
 )
 def test_trainings_that_remember_more_are_not_handed_over(options: dict[str, Any]) -> None:
     assert can_be_handed_over(make_config("mlp"))
@@ -160,14 +157,7 @@ def test_the_odd_source_model_is_halved_too(maker: Any, monkeypatch: pytest.Monk
     for name in ("source", "target"):
         maker.table(name)
         maker.store(name, "a")
-    given: dict[str, Any] = {
-        "source": "source",
-        "percentages": 50,
-        "epochs": 4,
-        "tune_epochs": 1,
-        "runs": 3,
-        "stack": 1,
-    }
+    given: dict[str, Any] = {"source": "source", "percentages": 50, "epochs": 4, "tune_epochs": 1, "runs": 3, "stack": 1}
     given |= {"head_options": {"hidden": 8}, "quiet": True}
     alone = fewshot("target", workspace=maker.space, **given, jobs=1, output=tmp_path / "one.json")
     seen: list[tuple[list[int], int | None]] = []

@@ -162,9 +162,7 @@ def test_an_encoder_is_kept_on_the_device(head: str, kind: str, on: Callable[...
     assert 0 < changed < len(first.weights)
 
 
-def test_what_a_head_depends_on_is_asked_without_cudnn(
-    on: Callable[..., Data], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_head_depends_on_is_asked_without_cudnn(on: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU `cudnn RNN backward can only be called in training mode`."""
     head = torch.nn.LSTM(12, 4, batch_first=True)
     seen: list[bool] = []

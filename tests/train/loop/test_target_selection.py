@@ -169,9 +169,7 @@ def test_equal_corpora_give_about_the_validation_loss(pair: Callable[..., Data])
 
 
 @pytest.mark.parametrize("kind", ["frames", "layers", "pooled+pooled"])
-def test_features_are_averaged_and_embeddings_are_in_the_order_of_the_rows(
-    kind: str, pair: Callable[..., Data]
-) -> None:
+def test_features_are_averaged_and_embeddings_are_in_the_order_of_the_rows(kind: str, pair: Callable[..., Data]) -> None:
     toy = pair(kind)
     rows = np.array([140, 3, 77])
     found = pooled(toy.resident, rows)

@@ -182,9 +182,7 @@ def test_a_configuration_refuses_what_it_does_not_know() -> None:
             make_config("mlp", **wrong)
     for option in ({"dropout": 2}, {"dropout": "foo"}, {"hidden": "abc"}, {"hidden": 0.5}, {"input_dropout": -0.1}):
         with pytest.raises(ConfigError):
-            build_head(
-                "mlp", [Input("x", "audio", 3, False)], 2, dict(make_config("mlp", head_options=option).head_options), 0
-            )
+            build_head("mlp", [Input("x", "audio", 3, False)], 2, dict(make_config("mlp", head_options=option).head_options), 0)
     assert make_config("mlp", head_options={"dropout": 0.1}).head_options["hidden"] == "512,256"
     assert make_config("linear").lr == 1e-2
     assert make_config("linear", lr=3e-4).lr == 3e-4

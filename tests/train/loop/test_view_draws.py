@@ -63,10 +63,7 @@ def test_draws_are_uniform_over_what_an_utterance_has_and_of_training_rows_only(
 def test_a_runs_draws_do_not_depend_on_its_neighbours() -> None:
     rows = 60 + np.arange(120).reshape(2, 60).T
     choices = ViewRows(("a", "b"), rows, frozenset({"x"}), {})
-    together, alone = (
-        ViewDraws(choices, torch.arange(40).expand(3, -1)),
-        ViewDraws(choices, torch.arange(40).expand(1, -1)),
-    )
+    together, alone = (ViewDraws(choices, torch.arange(40).expand(3, -1)), ViewDraws(choices, torch.arange(40).expand(1, -1)))
     together.keep(torch.tensor([0, 2]))
     together.begin_epoch([1, 9], 4, 1)
     alone.begin_epoch([9], 4, 1)

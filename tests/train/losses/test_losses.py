@@ -26,9 +26,7 @@ RUNS, ROWS, CLASSES, SIZE = 3, 10, 4, 5
 SUM = "cross_entropy,cb_focal:0.3,supcon:0.1,prototype:0.01,vad:0.2"
 
 
-def test_focal_by_hand_with_a_missing_class(
-    example: Callable[..., Batch], stacked: Callable[..., torch.nn.Module]
-) -> None:
+def test_focal_by_hand_with_a_missing_class(example: Callable[..., Batch], stacked: Callable[..., torch.nn.Module]) -> None:
     batch = example()
     numbers = [7, 40, 900]
     raw = [(1 - 0.9999) / (1 - 0.9999**n) for n in numbers]
@@ -98,9 +96,7 @@ def test_prototypes_by_hand(example: Callable[..., Batch], stacked: Callable[...
         (prototypes,) = one.parameters()
         distance = torch.cdist(batch.embedding[r], prototypes.data[r]).numpy() ** 2
         y = batch.labels[r].numpy()
-        losses = [
-            -math.log(math.exp(-d[c]) / np.exp(-d).sum()) + 0.001 * d[c] for d, c in zip(distance, y, strict=True)
-        ]
+        losses = [-math.log(math.exp(-d[c]) / np.exp(-d).sum()) + 0.001 * d[c] for d, c in zip(distance, y, strict=True)]
         assert found.item() == pytest.approx(np.mean(losses))
 
 
@@ -164,9 +160,7 @@ def test_a_head_computes_its_embedding_once_on_the_way_to_the_logits(name: str, 
     for kind in ("frames+words", "pooled", "frames", "words"):
         resident = data(kind).resident
         try:
-            head = build_head(
-                part_of(name), resident.inputs, 4, {"hidden": 16} if "hidden" in options_of(name) else {}, 0
-            )
+            head = build_head(part_of(name), resident.inputs, 4, {"hidden": 16} if "hidden" in options_of(name) else {}, 0)
         except TrainingError:
             continue
         break
@@ -293,6 +287,4 @@ def test_ccc_of_an_epoch_is_that_of_all_batches_and_forgets_those_before(
     assert leaf.grad is not None
     step[0, 3, 1] = 1e-6
     rise, fall = (one(row._replace(logits=row.logits + s)).item() for s in (step, -step))
-    assert leaf.grad[0, 3, 1].item() == pytest.approx(
-        (rise - fall) / 2e-6 / 0.1, rel=1e-4
-    )  # whatever the batch's share
+    assert leaf.grad[0, 3, 1].item() == pytest.approx((rise - fall) / 2e-6 / 0.1, rel=1e-4)  # whatever the batch's share

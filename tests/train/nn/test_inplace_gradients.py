@@ -148,9 +148,7 @@ def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monk
 
 
 @pytest.mark.parametrize(("value", "enabled"), [("0", False), ("1", True)])
-def test_the_environment_leaves_all_gradients_to_autograd(
-    value: str, enabled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_leaves_all_gradients_to_autograd(value: str, enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SER_INPLACE_GRADIENTS", value)
     monkeypatch.setattr(kernels, "width", lambda: 8)
     spec = importlib.util.spec_from_file_location("read_again", inplace_gradients.__file__)

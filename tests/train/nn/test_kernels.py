@@ -49,9 +49,7 @@ def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def test_compiled_steps_are_those_of_torch(rows: int) -> None:
     x, g = draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS).transpose(0, 1).contiguous().transpose(0, 1)
-    whole = draw(
-        RUNS, 3 + INPUTS * OUTPUTS + 10
-    )  # of a block, in which a run's weight does not begin at a round address
+    whole = draw(RUNS, 3 + INPUTS * OUTPUTS + 10)  # of a block, in which a run's weight does not begin at a round address
     weight, bias = whole[:, 3:-10].view(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
     assert kernels.fit(x, weight)
     exact = torch.baddbmm(bias.double(), x.double(), weight.double())

@@ -187,8 +187,6 @@ def test_a_pooling_of_what_is_pooled_is_refused_and_an_ablation_leaves_it_out(ma
     for head in ("linear", "late"):
         with pytest.raises(ConfigError, match=r"pooling=max pools frames, .*expected a store of frames; found vectors"):
             fit("toy", maker.space, head=head, stores="vectors", head_options={"pooling": "max"}, **few)
-    record = ablate(
-        "toy", maker.space, head="early", simple="early", head_options={"pooling": "max", "hidden": 8}, **few
-    )
+    record = ablate("toy", maker.space, head="early", simple="early", head_options={"pooling": "max", "hidden": 8}, **few)
     options = [v["head_options"] for v in record["config"]["variants"].values()]
     assert [o.get("pooling") for o in options] == [None, "max", "max"]

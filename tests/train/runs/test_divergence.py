@@ -191,9 +191,7 @@ def test_a_unit_gives_the_runs_that_were_finished_and_an_error_for_each_other(
     poison(when)
     found = train_unit(begun.job, begun.folds, [0, 1, 2, 3])
     errors = [e for e in found if isinstance(e, SerError)]
-    assert [e.problem for e in errors] == [
-        f"the loss is not finite in epoch 1 (run {k}, fold official)" for k in (1, 2)
-    ]
+    assert [e.problem for e in errors] == [f"the loss is not finite in epoch 1 (run {k}, fold official)" for k in (1, 2)]
     equal([r for r in found if not isinstance(r, SerError)], expected)  # type: ignore[arg-type]
     assert all(isinstance(e, SerError) for e in train_unit(begun.job, begun.folds, [1, 2]))
 
@@ -329,15 +327,9 @@ def test_fine_tuning_keeps_the_folds_that_did_not_diverge(maker: Any, poison: Ca
     second = sorted({n.split(".")[1].removeprefix("fold-") for n in expected[1]})[1]
     tuned = seed_in(1, second)
     poison(lambda stack, seed, epoch: stack.config.lr == pytest.approx(1e-3) and seed == tuned and epoch == 2)
-    with pytest.raises(
-        TrainingError, match=rf"^1 training diverged: .*fine-tuned.*\(run 1, fold {second}\)\. The others"
-    ):
+    with pytest.raises(TrainingError, match=rf"^1 training diverged: .*fine-tuned.*\(run 1, fold {second}\)\. The others"):
         finetune("source", "target", maker.space, **given)
-    assert [records(f) for f in folders] == [
-        expected[0],
-        expected[1] - {f"run-001.fold-{second}.json"},
-        expected[2],
-    ]
+    assert [records(f) for f in folders] == [expected[0], expected[1] - {f"run-001.fold-{second}.json"}, expected[2]]
 
 
 def test_adaptation_by_a_criterion_on_the_target_keeps_the_others(maker: Any, poison: Callable[..., None]) -> None:
@@ -412,15 +404,10 @@ def test_what_needs_no_source_is_learned_where_the_source_diverges(maker: Any, p
     with pytest.raises(TrainingError, match=r"run 1, source"):
         fewshot("target", "source", maker.space, **given)
     kept = {f.name.split("-")[1]: len(list(f.glob("*.csv*"))) for f in maker.space.results.glob("*") if f.is_dir()}
-    assert sorted(kept.values()) == [
-        2,
-        2,
-    ]  # by prototypical run 0 with no shot and with two, by scratch both runs with two
+    assert sorted(kept.values()) == [2, 2]  # by prototypical run 0 with no shot and with two, by scratch both runs with two
 
 
-def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(
-    maker: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     real, bad = classical_learner.fit_alone, seed_in(1, "official") % 2**32
 
     def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:

@@ -72,9 +72,7 @@ def test_heads_that_are_there_are_kept_and_more_runs_are_added(toy: Maker) -> No
 
 def test_a_fold_may_not_have_the_name_of_final_heads(toy: Maker) -> None:
     ids = list(load_tensors("toy", toy.space).frame["utterance_id"])
-    lines = [
-        {"utterance_id": i, "fold": "all", "part": ("train", "validation", "test")[k % 3]} for k, i in enumerate(ids)
-    ]
+    lines = [{"utterance_id": i, "fold": "all", "part": ("train", "validation", "test")[k % 3]} for k, i in enumerate(ids)]
     file = toy.space.root / "folds.csv"
     pd.DataFrame(lines).to_csv(file, index=False)
     options = {**OPTIONS, "protocol": "file", "fold_file": file, "folds": None}
@@ -85,21 +83,7 @@ def test_a_fold_may_not_have_the_name_of_final_heads(toy: Maker) -> None:
 
 def test_others_take_the_final_heads_and_say_so(toy: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = ["--workspace", str(toy.space.root)]
-    fit = [
-        "fit",
-        "--dataset",
-        "toy",
-        "--runs",
-        "2",
-        "--epochs",
-        "3",
-        "--folds",
-        "3",
-        "--protocol",
-        "speaker",
-        "--jobs",
-        "1",
-    ]
+    fit = ["fit", "--dataset", "toy", "--runs", "2", "--epochs", "3", "--folds", "3", "--protocol", "speaker", "--jobs", "1"]
     assert main([*fit, "--final", *space]) == 0
     assert "final heads: 2, trained on all utterances" in capsys.readouterr().out
     name = next(toy.space.results.glob("fit-toy*.json")).stem

@@ -92,9 +92,7 @@ def as_before(path: Path) -> None:
         rewritten(path.parent / run["record"], config_hash=config_hash(config))
 
 
-def test_records_of_the_old_form_are_read_listed_shown_and_verified(
-    maker: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_of_the_old_form_are_read_listed_shown_and_verified(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
     maker.table("toy")
     maker.store("toy")
     output = maker.space.results / "old.json"

@@ -125,18 +125,14 @@ def test_python_takes_every_option_of_the_command_line(name: str) -> None:
 
 CALLS: dict[str, Callable[[str], Any]] = {  # of functions that take other values than a dataset and features
     "fit": lambda space: ser.fit("a", space, stores="toy", folds=3, protocol="speaker", scheme=4, **SMALL),
-    "search": lambda space: ser.search(
-        "a", space, audio="toy", grid={"lr": [1e-3, 1e-2]}, protocol="official", **SMALL
-    ),
+    "search": lambda space: ser.search("a", space, audio="toy", grid={"lr": [1e-3, 1e-2]}, protocol="official", **SMALL),
     "ablate": lambda space: ser.ablate(
         "a", space, protocol="official", **{**SMALL, "head_options": None, "modality_dropout": 0.1}
     ),
     "adapt": lambda space: ser.adapt("a", "b", space, audio="toy", methods="coral", weights=0.5, folds=3, **SMALL),
     "combine": lambda space: ser.combine("a,b", space, audio="toy", folds=3, protocol="speaker", **SMALL),
     "fewshot": lambda space: ser.fewshot("b", "a", space, audio="toy", shots=1, percentages=50, folds=3, **SMALL),
-    "layers": lambda space: ser.layers(
-        "a", space, audio="deep", protocol="official", **{**SMALL, "head_options": None}
-    ),
+    "layers": lambda space: ser.layers("a", space, audio="deep", protocol="official", **{**SMALL, "head_options": None}),
     "finetune": lambda space: ser.finetune("a", "b", space, audio="toy", protocol="official", **SMALL),
     "matrix": lambda space: ser.matrix(["a", "b"], space, audio="toy", protocol="official", **SMALL),
     "transfer": lambda space: ser.transfer("a", "b", space, audio="toy", protocol="official", **SMALL),

@@ -50,10 +50,7 @@ def test_the_work_of_killed_workers_is_done_again(
     assert sorted(found) == [(k, k) for k in range(8)]
     assert len(list(tmp_path.iterdir())) == 2
     said = capsys.readouterr().err
-    assert (
-        "training: a worker process was ended from outside, for want of memory perhaps. What was begun is done again"
-        in said
-    )
+    assert "training: a worker process was ended from outside, for want of memory perhaps. What was begun is done again" in said
     monkeypatch.setattr(processes, "AGAIN", 0)
     with pytest.raises(SerError, match=r"worker process was ended from outside.*--jobs"):
         list(scheduler.run_units(os._exit, [(9,)] * 4, Engine(2)))
@@ -94,9 +91,7 @@ def test_workers_are_bounded_by_units_and_cores() -> None:
 def test_a_gpu_of_a_number_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("cuda:1") == "cuda:1"
-    with pytest.raises(
-        ConfigError, match=r"--device cuda:2: .* expected one of auto, cpu, cuda, cuda:0 to cuda:1\. Take"
-    ):
+    with pytest.raises(ConfigError, match=r"--device cuda:2: .* expected one of auto, cpu, cuda, cuda:0 to cuda:1\. Take"):
         pick_device("cuda:2")
 
 

@@ -46,9 +46,7 @@ def words(result: StoredResult, metric: str) -> str:
     found = record.selective
     some = {share: found.accuracy_at[share] for share in ("1", "0.8", "0.5") if share in found.accuracy_at}
     answered = ", ".join(f"{float(share):.0%} answered {1 - m.mean:.3f}" for share, m in some.items())
-    held = "".join(
-        f" Asked for {asked:.0%}: {cover:.0%} answered, risk {risk:.3f}." for asked, cover, risk in reached(record)
-    )
+    held = "".join(f" Asked for {asked:.0%}: {cover:.0%} answered, risk {risk:.3f}." for asked, cover, risk in reached(record))
     return f"Risk: {answered}. AURC {score(found.AURC)}, {score(found.E_AURC)} above that of a perfect order.{held}"
 
 

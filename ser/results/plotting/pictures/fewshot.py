@@ -42,9 +42,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
         _panel(axes, methods, share, metric)
         if zero is not None:
             mean = zero.of(metric).mean
-            axes.axhline(
-                mean, color=ZERO, linestyle="--", linewidth=1.2, label=f"no target data (zero-shot), {mean:.3f}"
-            )
+            axes.axhline(mean, color=ZERO, linestyle="--", linewidth=1.2, label=f"no target data (zero-shot), {mean:.3f}")
         if metric == "UA":
             chance = chance_of(result)
             axes.axhline(chance, color=ZERO, linestyle=":", linewidth=1.2, label=f"chance, {chance:.3f}")
@@ -106,16 +104,12 @@ def _panel(axes: Axes, methods: Curves, share: bool, metric: str) -> None:
         axes.plot(place, mean, markersize=5, linewidth=1.5, **style)  # type: ignore[arg-type]
         if all(map(runs_interval, scores)):
             low, high = np.array([s.ci_95 for s in scores]).T
-            axes.errorbar(
-                place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1
-            )
+            axes.errorbar(place, mean, [mean - low, high - mean], color=style["color"], fmt="none", capsize=3, elinewidth=1)
     unit = "%" if share else ""
     sizes = [f"{n.mean:.0f}" if isinstance(n, Spread) else str(n) for n in (p.n_samples for p in first.values())]
     axes.set_xticks(amounts, [f"{a:g} {unit}\n{size}" for a, size in zip(amounts, sizes, strict=True)])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(
-        "labelled target data (share and utterances)" if share else "shots per class (and utterances in all)"
-    )
+    axes.set_xlabel("labelled target data (share and utterances)" if share else "shots per class (and utterances in all)")
     axes.grid(alpha=0.3)
 
 

@@ -21,9 +21,7 @@ def _shown(result: StoredResult) -> list[str]:
 def draw(result: StoredResult, metric: str) -> Figure:
     found = over_groups(result.test, result.classes, "gender")
     series = [Series(m, [Estimate.of(found[g].scores[m]) for g in found]) for m in _shown(result)]
-    figure = bars(
-        [f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1" if "UA" in result.metrics else "score"
-    )
+    figure = bars([f"{g} (n {found[g].n})" for g in found], series, "score, 0 to 1" if "UA" in result.metrics else "score")
     title(figure, result.record, f"{interval_note(result.numbers.pooled.main, 'lines')}; n: utterances per run")
     return figure
 

@@ -37,19 +37,14 @@ def draw(result: StoredResult, metric: str) -> Figure:
         handles, labels = ([*a, *b] for a, b in zip((handles, labels), below.get_legend_handles_labels(), strict=True))
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     score = study.positions[0].pooled.of(metric)
-    title(
-        figure,
-        study,
-        f"test pooled over folds; {interval_note(score, 'bands')}",
-    )
+    title(figure, study, f"test pooled over folds; {interval_note(score, 'bands')}")
     return figure
 
 
 def words(result: StoredResult, metric: str) -> str:
     study: Study = result.record
     found = [
-        f"{p.name} validation {p.validation.of(metric).mean:.3f}, test {p.pooled.of(metric).mean:.3f}"
-        for p in study.everything
+        f"{p.name} validation {p.validation.of(metric).mean:.3f}, test {p.pooled.of(metric).mean:.3f}" for p in study.everything
     ]
     return f"{metric.replace('_', ' ')}: {'; '.join(found)}. Chosen on validation: {study.chosen}."
 

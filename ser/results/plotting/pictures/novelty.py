@@ -20,9 +20,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
             values.append(found.AUROC)
             colours.append(BARS[number % len(BARS)])
     lines = [(0.5, "--", "chance, 0.5")]
-    figure = bars(
-        rows, [Series("", [Estimate.of(v) for v in values], colours)], "AUROC: known against novel utterances", lines
-    )
+    figure = bars(rows, [Series("", [Estimate.of(v) for v in values], colours)], "AUROC: known against novel utterances", lines)
     title(figure, result.record, f"mean over a run's heads; {interval_note(values[0], 'lines')}")
     return figure
 

@@ -69,9 +69,7 @@ def _before_and_after(record: Evaluation) -> Figure:
 def _panel(axes: Axes, found: Reliability | ReliabilityOverRuns) -> None:
     axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="perfectly calibrated")
     sure, accuracy = np.array(found.confidence), np.array(found.accuracy)
-    axes.vlines(
-        sure, np.minimum(sure, accuracy), np.maximum(sure, accuracy), color=PALETTE[1], linewidth=2, label="gap"
-    )
+    axes.vlines(sure, np.minimum(sure, accuracy), np.maximum(sure, accuracy), color=PALETTE[1], linewidth=2, label="gap")
     axes.plot(sure, accuracy, "o-", color=PALETTE[0], linewidth=1.2, markersize=5, label="head")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("confidence: probability of the predicted class")

@@ -19,9 +19,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     done.sort(key=lambda s: -s.validation.of(metric).mean)
     chosen = result.record.chosen.setting
     names = [setting(s.setting) + (" (chosen)" if s.setting == chosen else "") for s in done[:MANY]]
-    figure = points(
-        names, [Estimate.of(s.validation.of(metric)) for s in done[:MANY]], f"validation {FULL_NAMES[metric]}"
-    )
+    figure = points(names, [Estimate.of(s.validation.of(metric)) for s in done[:MANY]], f"validation {FULL_NAMES[metric]}")
     cut = f"; the best {MANY} of {len(done)} settings" if len(done) > MANY else ""
     title(figure, result.record, f"on validation, not on test; {points_note(done[0].validation.of(metric))}{cut}")
     return figure

@@ -35,9 +35,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
         [(result.chance, ":", f"chance, {result.chance:.3f}")] if metric == "UA" else []
     )
     key = [(colours[g], g) for g in known]
-    figure = bars(
-        [f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key
-    )
+    figure = bars([f"{s} (n {found[s].n})" for s in shown], [series], f"{metric} of the speaker's utterances", lines, key)
     cut = f"; the best and the worst {MANY // 2} of {len(order)} speakers" if len(shown) < len(order) else ""
     title(figure, result.record, f"{interval_note(result.numbers.pooled.main, 'lines')}; n: utterances per run{cut}")
     return figure

@@ -19,10 +19,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     above, below = figure.subplots(2, 1, height_ratios=[len(variants) + 1, len(gains) + 1])
     names = [v.name + (" (chosen)" if v.chosen else "") for v in variants]
     draw_points(
-        above,
-        names,
-        [Estimate.of(v.pooled.of(metric)) for v in variants],
-        f"{FULL_NAMES[metric]} on the target's test folds",
+        above, names, [Estimate.of(v.pooled.of(metric)) for v in variants], f"{FULL_NAMES[metric]} on the target's test folds"
     )
     values = [Estimate(c.difference, c.ci_95) for c in gains]
     draw_points(below, [c.variant for c in gains], values, "gain in UA over source only", zero=0)

@@ -58,11 +58,7 @@ def _rendered(template: str, report: Report, sections: Sequence[Section]) -> str
         return _drawn(picture, ids("figure"))
 
     environment.filters["breakable"] = _breakable
-    environment.globals |= {
-        "kind_of": lambda block: type(block).__name__.lower(),
-        "drawn": drawn,
-        "embedded": _embedded,
-    }
+    environment.globals |= {"kind_of": lambda block: type(block).__name__.lower(), "drawn": drawn, "embedded": _embedded}
     return environment.get_template(template).render(report=report, parts=[Part.of(s, 2, ids) for s in sections])
 
 
@@ -135,9 +131,7 @@ def inline(figure: Figure, prefix: str, label: str, words: str) -> str:
     assert size is not None
     width, height = (f"{float(number):g}" for number in size.groups())
     title, description = (escape(said, quote=False) for said in (label, words))
-    head = (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{prefix}-t {prefix}-d" fill="currentColor">'
-    )
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{prefix}-t {prefix}-d" fill="currentColor">'
     named = f'<title id="{prefix}-t">{title}</title><desc id="{prefix}-d">{description}</desc>'
     return head + named + re.sub(r"\s*\n\s*", "\n", text[text.index(">") + 1 :]).strip()
 

@@ -15,9 +15,7 @@ WIDTH = 100  # where the width of the terminal is not known
 READABLE = 120  # sentences are no longer than this in a wider terminal
 LONG = 16  # rows of a closed table; of more the ends are shown
 NARROW = 12  # characters that a column of words keeps
-PIECES = re.compile(
-    r"[^\s+_-]*[+_-]+|[^\s+_-]+\s*|\s+"
-)  # of a cell: lines may end between them, never in a name's part
+PIECES = re.compile(r"[^\s+_-]*[+_-]+|[^\s+_-]+\s*|\s+")  # of a cell: lines may end between them, never in a name's part
 
 
 def write(report: Report, path: Path) -> None:
@@ -62,9 +60,7 @@ def _block(block: Block, width: int) -> str:
         return "\n".join([block.heading, *(_hanging("  - ", line, width) for line in block.lines)])
     if isinstance(block, Facts):
         size = max((len(name) for name, _ in block.rows), default=0)
-        return (
-            "" if block.closed else "\n".join(_hanging(f"{name:<{size}}  ", value, width) for name, value in block.rows)
-        )
+        return "" if block.closed else "\n".join(_hanging(f"{name:<{size}}  ", value, width) for name, value in block.rows)
     if isinstance(block, Command):
         return f"{block.caption}:\n\n    {block.text}"
     return table(block, width) if isinstance(block, Table) else ""

@@ -138,9 +138,7 @@ def method(name: str) -> ModuleType:
     return registry.load(METHODS, name)
 
 
-def check_methods(
-    names: Sequence[str], head: str, source: str | None, context: str, target: str = EMOTION
-) -> list[str]:
+def check_methods(names: Sequence[str], head: str, source: str | None, context: str, target: str = EMOTION) -> list[str]:
     """The methods that a user named, each once.
 
     Raises:
@@ -158,8 +156,7 @@ def check_methods(
             others = [n for n in registry.names(METHODS) if target in getattr(method(n), "TARGETS", ())]
             raise ConfigError(
                 f"method {name} does not learn {in_words(target)}",
-                expected=f"a target of {', '.join(kinds)}"
-                + (f"; or of the methods {', '.join(others)}" if others else ""),
+                expected=f"a target of {', '.join(kinds)}" + (f"; or of the methods {', '.join(others)}" if others else ""),
             )
         if plugin.NEEDS_SOURCE and source is None:
             raise ConfigError(f"method {name} means nothing without a source", action="Take finetune, or add --source.")
