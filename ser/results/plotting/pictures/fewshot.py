@@ -72,7 +72,10 @@ def words(result: StoredResult, metric: str) -> str:
 
 def chance_of(result: StoredResult) -> float:
     """The UA of a guess; of a study by the classes that the target has."""
-    return result.chance if result.is_summary else 1 / sum(n > 0 for n in fact_of(result.record, "classes").values())
+    if result.is_summary:
+        return result.chance
+    classes = fact_of(result.record, "classes")  # counted; of a source and a target the names that both have
+    return 1 / (sum(n > 0 for n in classes.values()) if isinstance(classes, dict) else len(classes))
 
 
 def zero_shot(result: StoredResult) -> Metrics | None:
