@@ -91,7 +91,7 @@ def example(root: Path) -> Path:
     }
     for split, lines in rows.items():
         write_text(root / f"{split}_sent_emo.csv", head + lines, "latin-1" if split == "train" else "utf-8")
-    write_text(root / "train_splits" / "dia0_utt0.mp4", "no video, only its name counts here")
+    write_text(root / "train_splits" / "dia0_utt0.mp4", "\0\0\0\x18ftypisom, no video, only its name counts here")
     write_tone(root / "output_repeated_splits_test" / "wav" / "dia0_utt0.wav", seconds=0.75)
     return root
 
