@@ -166,7 +166,7 @@ def test_cremad_has_twelve_sentences() -> None:
 def test_cremad_with_a_csv_that_is_a_pointer(tmp_path: Path) -> None:
     root = corpus("cremad").example(tmp_path)
     write_text(root / "processedResults" / "tabulatedVotes.csv", POINTER)
-    with pytest.raises(CorpusError, match=r"tabulatedVotes.csv; expected columns .*; found a Git LFS pointer"):
+    with pytest.raises(CorpusError, match=r"tabulatedVotes.csv is a Git LFS pointer, not the file itself"):
         parse_corpus("cremad", root)
 
 
