@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 
+from ser.train.nn.kernels import INPUTS
+
 FLOAT, INT, INT32, SHORT, BYTE = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8))
 POINTER = FLOAT.as_pointer()
 LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
-BACKWARD = {True: (6, 4), False: (6, 2)}  # rows and columns of a tile
+BACKWARD = {True: (8, 6, 4), False: (8, 6, 2)}  # numbers of a vector, rows and columns of a tile
 UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
-FOUR = 4  # numbers that K is a multiple of
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
@@ -153,7 +154,7 @@ def tiles(rows: int, size: int) -> list[range]:
     return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
-def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
+def forward(module: ir.Module, rows: int, wide: bool) -> None:
     """y = x W + b: `x (rows, K)`, `W (K, N)`, `b (N,)`, `y (rows, N)`."""
     n, height, vectors = FORWARD[wide]
     f = Function(module, "forward", 4, n)
@@ -174,13 +175,13 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
         def copy(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             for r in range(rows):
                 pointers = f.at(given, r * BLOCK, k), f.at(x, f.times(inputs, r), first, k)
-                to, source = (build.bitcast(p, ir.VectorType(FLOAT, FOUR).as_pointer()) for p in pointers)
+                to, source = (build.bitcast(p, ir.VectorType(FLOAT, INPUTS).as_pointer()) for p in pointers)
                 numbers = build.load(source)
                 numbers.align = 4
                 build.store(numbers, to, align=4)
             return []
 
-        f.loop(count, FOUR, copy)
+        f.loop(count, INPUTS, copy)
         here, ahead = (f.at(weight, f.times(build.add(first, integer(more)), outputs)) for more in (0, BLOCK))
 
         def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
@@ -211,11 +212,11 @@ def forward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     build.ret_void()
 
 
-def backward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
+def backward(module: ir.Module, rows: int, wide: bool) -> None:
     """d = g W^T: `g (rows, N)`, `W (K, N)`, `d (rows, K)`."""
+    n, height, columns = BACKWARD[wide]
     f = Function(module, "backward", 3, n)
     g, weight, d, inputs, outputs = f.arguments
-    height, columns = BACKWARD[wide]
 
     def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         w_rows = [f.at(weight, f.times(f.build.add(k, integer(c)), outputs)) for c in range(columns)]
@@ -243,7 +244,7 @@ def backward(module: ir.Module, rows: int, n: int, wide: bool) -> None:
     f.build.ret_void()
 
 
-def update(module: ir.Module, rows: int, n: int, wide: bool) -> None:
+def update(module: ir.Module, rows: int, wide: bool) -> None:
     """AdamW with the gradient x^T g: `x (rows, K)`, `g (rows, N)`, `W`, its moving means `(K, N)`, and the numbers of a step.
 
     The numbers are those of `ser.train.nn.kernels.Step`.

@@ -94,13 +94,13 @@ def fit(x: Tensor, weight: Tensor) -> bool:
 
 
 @cache
-def build(rows: int, width: int) -> Kernels:
-    """Compile the functions for a number of rows, in registers of `width` numbers."""
+def build(rows: int) -> Kernels:
+    """Compile the functions for a number of rows."""
     from ser.train.nn import kernel_code
 
     products = kernel_code.forward, kernel_code.backward, kernel_code.update
     writers = [partial(write, rows=rows, wide=is_wide()) for write in products]
-    return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers, width))
+    return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers))
 
 
 class DropoutKernels(NamedTuple):
@@ -124,11 +124,12 @@ def build_dropout(width: int) -> DropoutKernels:
     """Compile dropout, alone and after GELU."""
     from ser.train.nn import kernel_code
 
-    writers = kernel_code.dropout, kernel_code.gelu, kernel_code.gelu_gradient
-    return DropoutKernels(*_compiled({"dropout": 4, "gelu": 4, "gelu_gradient": 5}, writers, width))
+    passes = kernel_code.dropout, kernel_code.gelu, kernel_code.gelu_gradient
+    writers = [partial(write, n=width) for write in passes]
+    return DropoutKernels(*_compiled({"dropout": 4, "gelu": 4, "gelu_gradient": 5}, writers))
 
 
-def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]], width: int) -> list[Any]:
+def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]]) -> list[Any]:
     """Functions by name, of a number of addresses and two whole numbers, and last what owns their code."""
     from llvmlite import binding, ir
 
@@ -136,7 +137,7 @@ def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]],
     binding.initialize_native_asmprinter()
     module = ir.Module()
     for write in writers:
-        write(module, n=width)
+        write(module)
     machine = binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3
     )
@@ -152,7 +153,7 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     inputs, outputs = weight.shape[1:]
     x, out = x.contiguous(), x.new_empty(*x.shape[:2], outputs)
     size, firsts = _tiles(x.shape[1])
-    product = build(size, width()).forward
+    product = build(size).forward
     for source, w, b, to in zip(*map(_each, (x, weight, bias, out)), strict=True):
         for first in firsts:
             product(source + BYTES * first * inputs, w, b, to + BYTES * first * outputs, inputs, outputs)
@@ -164,7 +165,7 @@ def backward(g: Tensor, weight: Tensor) -> Tensor:
     inputs, outputs = weight.shape[1:]
     g, out = g.contiguous(), g.new_empty(*g.shape[:2], inputs)
     size, firsts = _tiles(g.shape[1])
-    product = build(size, width()).backward
+    product = build(size).backward
     for source, w, to in zip(*map(_each, (g, weight, out)), strict=True):
         for first in firsts:
             product(source + BYTES * first * outputs, w, to + BYTES * first * inputs, inputs, outputs)
@@ -183,7 +184,7 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
         x, g: factors of the gradient, `(runs, rows, K)` and `(runs, rows, N)`.
         weight, mean, square: `(runs, K * N)`; the moving means are those of the gradient and of its square.
     """
-    compiled = build(x.shape[1], width())
+    compiled = build(x.shape[1])
     for addresses in zip(*map(_each, (x, g, weight, mean, square)), strict=True):
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
 
