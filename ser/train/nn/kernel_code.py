@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 
-from ser.train.nn.kernels import INPUTS
-
 FLOAT, INT, INT32, SHORT, BYTE = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8))
 POINTER = FLOAT.as_pointer()
 LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
 BACKWARD = {True: (8, 6, 4), False: (8, 6, 2)}  # numbers of a vector, rows and columns of a tile
 UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
+FOUR = 4  # numbers that K is a multiple of
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
@@ -175,13 +174,13 @@ def forward(module: ir.Module, rows: int, wide: bool) -> None:
         def copy(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             for r in range(rows):
                 pointers = f.at(given, r * BLOCK, k), f.at(x, f.times(inputs, r), first, k)
-                to, source = (build.bitcast(p, ir.VectorType(FLOAT, INPUTS).as_pointer()) for p in pointers)
+                to, source = (build.bitcast(p, ir.VectorType(FLOAT, FOUR).as_pointer()) for p in pointers)
                 numbers = build.load(source)
                 numbers.align = 4
                 build.store(numbers, to, align=4)
             return []
 
-        f.loop(count, INPUTS, copy)
+        f.loop(count, FOUR, copy)
         here, ahead = (f.at(weight, f.times(build.add(first, integer(more)), outputs)) for more in (0, BLOCK))
 
         def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
