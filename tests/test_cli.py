@@ -286,7 +286,13 @@ def test_an_option_is_named_as_it_is_typed(
 def test_no_help_has_words_of_a_programming_language(capsys: pytest.CaptureFixture[str]) -> None:
     for words in {words for words, _ in options_of_all()}:
         assert main([*words, "--help"]) == 0
-        assert not re.search(r"%[YmdHMS]|FLOAT|INTEGER|\bstr\b|RANGE", capsys.readouterr().out), words
+        assert not re.search(r"%[YmdHMS]|FLOAT|INTEGER|\bstr\b|RANGE|None", capsys.readouterr().out), words
+
+
+def test_the_help_says_that_an_option_takes_a_value() -> None:
+    with click.Context(cli) as context:
+        found = [p for _, p in options_of_all() if isinstance(p, click.Option) and not p.is_flag]
+        assert [p.opts for p in found if not p.make_metavar(context)] == []
 
 
 @pytest.mark.parametrize("words", sorted({words for words, _ in options_of_all()}), ids=" ".join)

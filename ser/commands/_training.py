@@ -149,7 +149,7 @@ def _option(field: Field[Any], default: Any) -> Callable[..., Any]:
         f"--{flag(field)}",
         field.name,
         type=kind,
-        metavar=field.metadata["metavar"] or (",".join(field.metadata["choices"]) if isinstance(kind, Items) else None),
+        metavar=field.metadata["metavar"] or (",".join(field.metadata["choices"]) or None if isinstance(kind, Items) else None),
         default=default,
         show_default=default is not None,
         help=text,

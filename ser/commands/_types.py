@@ -105,6 +105,9 @@ class Whole(click.IntRange):
         super().__init__(min, max)
         self.largest = largest
 
+    def _describe_range(self) -> str:
+        return super()._describe_range() if (self.min, self.max) != (None, None) else ""  # click would say "x<=None"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         found = super().convert(value, param, ctx)
         if found > self.largest:
