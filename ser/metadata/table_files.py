@@ -159,7 +159,9 @@ def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str
         longer = any(_has_content(cell) for cell in cells[len(names) :])
         if longer or (len(cells) < len(names) and unit == "line"):
             raise CorpusError(
-                f"{path}, {unit} {number}", expected="as many fields as the header has", found="more" if longer else "fewer"
+                f"{path}, {unit} {number}",
+                expected="as many fields as the header has",
+                found="more" if longer else "fewer: the file may be cut short",
             )
     used = {k for k, name in enumerate(names) if name or any(_has_content(c[k]) for _, c in rows if k < len(c))}
     keys = {k: names[k] or f"column {k + 1}" for k in sorted(used)}

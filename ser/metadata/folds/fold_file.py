@@ -1,4 +1,5 @@
-"""Folds in a file that other tools read and write: a CSV with columns `utterance_id`, `fold`, `part`.
+"""Folds in a file that other tools read and write: a CSV with columns `utterance_id`, `fold`, `part`, or any other file that
+may hold a table of utterances (with semicolons, in UTF-16, Excel, JSON lines).
 
     utterance_id,fold,part,folds
     03a01Fa,1,test,10
@@ -19,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.errors import ConfigError, UnusableError
-from ser.files import read_text, unreadable, why
+from ser.errors import ConfigError, SerError, UnusableError
 from ser.metadata.column_names import choose, plain
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
-from ser.metadata.words_in_cells import part_of
+from ser.metadata.table_files import read_rows
+from ser.metadata.words_in_cells import part_of, said
 from ser.workspace import writing
 
 UNUSED = "unused"
@@ -60,7 +61,7 @@ def save_folds(path: Path, frame: pd.DataFrame, folds: list[Fold]) -> None:
     if os.path.lexists(path):
         try:
             own = {*FIELDS, COUNT} <= set(_read(path)[0])
-        except ConfigError:
+        except SerError:
             own = False
         if not own:
             raise ConfigError(
@@ -168,13 +169,23 @@ def _tests(path: Path, lines: list[dict[str, str]], position: dict[str, int]) ->
     fold_of = {line["utterance_id"]: line["fold"] for line in lines}
     lacking = [i for i in position if i not in fold_of]
     if lacking:
-        raise ConfigError(f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first", expected="a fold for each")
+        strange = next((i for i in fold_of if i not in position), None)
+        raise ConfigError(
+            f"{path} has no fold for {len(lacking)} utterances, {lacking[0]} first",
+            expected="a fold for each",
+            found=f"{len(fold_of)} ids" + (f", of which {strange} is not in use" if strange else ""),
+        )
     twice = next((line["utterance_id"] for line in lines if fold_of[line["utterance_id"]] != line["fold"]), None)
     if twice is not None:
         raise ConfigError(
             f"{path}: two folds test {twice}",
             expected="one for each utterance",
             action=f"For folds that overlap, give the columns {', '.join(FIELDS)}.",
+        )
+    if len(set(fold_of.values())) == 1:
+        raise ConfigError(
+            f"{path} has one fold alone, which tests all utterances and leaves none for training",
+            expected=f"two or more folds, or a column {FIELDS[2]}",
         )
     of_row = np.array([fold_of[i] for i in position], dtype=object)
     return [leave_out(name, of_row == name) for name in sorted(set(of_row), key=lambda f: (len(f), f))]
@@ -189,25 +200,19 @@ def _names(keys: list[str]) -> dict[str, str]:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    try:
-        lines = list(csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True))
-    except OSError as error:
-        raise unreadable(f"the folds {path}", error) from None
-    except (ValueError, csv.Error) as error:  # ValueError: not in UTF-8
-        raise UnusableError(f"{path} is not CSV in UTF-8", found=why(error)) from None
-    for number, line in enumerate(lines, start=2):
-        if None in line or None in line.values():
-            raise UnusableError(
-                f"{path}, line {number}",
-                expected="as many fields as the header has",
-                found="more" if None in line else "fewer: the file may be cut short",
-            )
-    names = _names(list(lines[0])) if lines else {}
-    lines = [{names.get(key, key): cell for key, cell in line.items()} for line in lines]
-    if not lines or not {"fold", "utterance_id"} <= set(lines[0]):
+    rows, _ = read_rows(path)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    names = _names(columns)
+    if not {"fold", "utterance_id"} <= set(names.values()):
         raise UnusableError(
             f"{path} has no folds",
-            expected="a CSV with columns fold and utterance_id",
+            expected="a table with columns fold and utterance_id",
+            found=f"the columns {', '.join(columns)}" if rows else "no line below a header",
             action="This writes one: ser audit --dataset NAME --protocol P --write-folds FILE.csv",
         )
+    lines = [{names.get(key, key): said(row.get(key)) for key in columns} for row in rows]
+    for number, line in enumerate(lines, start=2):
+        empty = next((name for name in ("fold", "utterance_id") if not line[name]), None)
+        if empty is not None:
+            raise UnusableError(f"{path}, line {number}", expected=f"a value in the column {empty}", found="an empty one")
     return lines

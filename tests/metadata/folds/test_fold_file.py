@@ -1,6 +1,7 @@
 """Folds over whole groups, stratified or not, and folds in a file: what is written is read back the same."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser.audit import sharing
-from ser.errors import ConfigError, CorpusError
+from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.folds.fold import Fold, FoldOptions
 from ser.metadata.folds.fold_file import read_folds, save_folds, write_folds
 from ser.metadata.folds.protocols import PROTOCOLS, default_protocol, make_folds
@@ -210,31 +211,53 @@ def test_published_folds_may_name_only_what_is_not_for_training(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("utterance,fold\na,1\n", "expected a CSV with columns fold and utterance_id"),
-        ("", "has no folds"),
+        ("utterance,fold\na,1\n", "expected a table with columns fold and utterance_id; found the columns utterance, fold"),
+        ("", "has no folds; .* found no line below a header"),
+        ("utterance_id,fold\n00-0,1\n00-1,\n", "line 3; expected a value in the column fold; found an empty one"),
+        (
+            "utterance_id,fold\n00-0,1\n00-1,1\n00-2,1\n00-3,1\n",
+            "one fold alone, .* expected two or more folds, or a column part",
+        ),
         ("utterance_id,fold,part\n00-0,1,devl\n", "line 2: unknown part 'devl'; expected train, validation, test or unused"),
-        ("version https://git-lfs.github.com/spec/v1\n", "is not CSV in UTF-8; found a Git LFS pointer"),
-        ("utterance_id,fold\n\udce4,1\n", "is not CSV in UTF-8; found byte 18 is 0xe4, which is no text in UTF-8"),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer, not the file itself"),
+        ("utterance_id,fold\n\udce4,1\n", "no fold for 4 utterances, 00-0 first; .* found 1 ids, of which ä is not in use"),
         ("utterance_id,fold,part\n00-0,1,test\n00-0,1,train\n", "line 3: 00-0 is in two parts of fold 1"),
         ("utterance_id,fold,part\n00-0,1,test\n00-1,1,train\n", "fold 1 has no part for 2 utterances, 00-2 first"),
         ("utterance_id,fold,part\nzz,1,test\n", "tests none of the 4 utterances in use; .* as 00-0; found first zz"),
-        ("utterance_id,fold\n00-0,1\n", "no fold for 3 utterances, 00-1 first"),
+        ("utterance_id,fold\n00-0,1\n", "no fold for 3 utterances, 00-1 first; expected a fold for each; found 1 ids"),
         ("utterance_id,fold\n00-0,1\n00-1,1\n00-2,1\n00-3,2\n00-3,1\n", "two folds test 00-3"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path: Path, content: str, words: str) -> None:
     _, frame, _ = corpus(speakers=1, each=4)
     (tmp_path / "f.csv").write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(SerError, match=words):
         read_folds(tmp_path / "f.csv", frame)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_a_file_as_a_spreadsheet_writes_it(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    """In the forms that a table of utterances may have; a test part of utterances that is not read would be another fold."""
+    _, frame, _ = corpus(speakers=2, each=3)
+    rows = [(i, str(n % 2)) for n, i in enumerate(frame["utterance_id"])]
+    write_folds(tmp_path / "a.csv", [(fold, i, "test") for i, fold in rows])
+    text = "".join(f"{i}{delimiter}{fold}\r\n" for i, fold in [("Utterance ID", "Fold"), *rows])
+    (tmp_path / "b.csv").write_bytes(text.encode(encoding))
+    lines = [json.dumps({"id": i, "fold": int(fold)}) for i, fold in rows]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines), encoding=encoding)
+    expected = [(f.name, list(f.train), list(f.test)) for f in read_folds(tmp_path / "a.csv", frame)]
+    for name in ("b.csv", "c.jsonl"):
+        assert [(f.name, list(f.train), list(f.test)) for f in read_folds(tmp_path / name, frame)] == expected
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     _, frame, _ = corpus(speakers=1, each=4)
-    with pytest.raises(ConfigError, match="cannot read the folds"):
+    with pytest.raises(CorpusError, match=r"cannot read .*none\.csv; found No such file") as caught:
         read_folds(tmp_path / "none.csv", frame)
+    assert caught.value.exit_code == 2
     (tmp_path / "f.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="is not CSV in UTF-8"):
+    with pytest.raises(CorpusError, match="is damaged; expected text in utf-16"):
         read_folds(tmp_path / "f.csv", frame)
 
 
@@ -281,10 +304,10 @@ def test_a_file_that_was_cut_short_is_refused_wherever_it_was_cut(tmp_path: Path
     assert len(read_folds(file, frame)) == 3
     for kept in range(1, len(lines)):
         file.write_text("".join(lines[:kept]))
-        with pytest.raises(ConfigError):
+        with pytest.raises(SerError):
             read_folds(file, frame)
         file.write_text("".join(lines[:kept]) + lines[kept][: len(lines[kept]) // 2])
-        with pytest.raises(ConfigError):
+        with pytest.raises(SerError):
             read_folds(file, frame)
 
 
@@ -311,5 +334,5 @@ def test_other_programs_files_that_were_cut_short(tmp_path: Path, part: bool) ->
 def test_a_row_that_is_cut_off(tmp_path: Path) -> None:
     _, frame, _ = corpus(speakers=1, each=4)
     (tmp_path / "f.csv").write_text("utterance_id,fold,part\n00-0,1,test\n00-1,1")
-    with pytest.raises(ConfigError, match=r"line 3; expected as many fields .* found fewer: the file may be cut short"):
+    with pytest.raises(CorpusError, match=r"line 3; expected as many fields .* found fewer: the file may be cut short"):
         read_folds(tmp_path / "f.csv", frame)
