@@ -1,6 +1,7 @@
 """The background of a result: its data and command at a glance, its stamps, and the appendix by which it can be made again."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -17,6 +18,8 @@ from ser.results.stored_result import StoredResult
 GROUPS = {"speaker": "speakers", "session": "sessions", "dialogue": "dialogues", "sentence": "sentences"}
 SHOWN_ELSEWHERE = ("audit", "folds", "datasets", "label_space")  # of the facts about data
 CONFIG = ("head", "loss", "stores", "normalize")
+MANY_NOTES = 20
+_VARYING = re.compile(r"fold [^,:]+|\d+(\.\d+)?")  # of notes
 FactRows = list[tuple[str, str]]
 
 
@@ -24,8 +27,25 @@ def stamps_and_notes(record: Any) -> list[Block]:
     """The audit's stamps and the runs' notes, which stand before all numbers."""
     stamps = list(record.stamps) or [no_stamps(record)]
     found: list[Block] = [Notice("Stamps: what a reader of these numbers must know", stamps, warning=bool(record.stamps))]
-    notes = getattr(record, "notes", None) or []
+    notes = shown_notes(getattr(record, "notes", None) or [])
     return [*found, *([Notice("Notes of the runs", notes)] if notes else [])]
+
+
+def shown_notes(notes: Sequence[str]) -> list[str]:
+    """The notes of a record; of more than `MANY_NOTES` each kind once, with their number: runs, folds and numbers are no kinds.
+
+    >>> for note in shown_notes([f"run {k}, fold a: {k} there" for k in range(30)] + ["run 2, fold b: diverged"]): print(note)
+    run 0, fold a: 0 there (and 29 more like it)
+    run 2, fold b: diverged
+    Each by itself: the field notes of the record.
+    """
+    if len(notes) <= MANY_NOTES:
+        return list(notes)
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(_VARYING.sub("#", note), []).append(note)
+    said = [one + (f" (and {len(rest)} more like it)" if rest else "") for one, *rest in alike.values()]
+    return [*said, *["Each by itself: the field notes of the record."][: len(said) < len(notes)]]
 
 
 def no_stamps(record: Any) -> str:

@@ -87,7 +87,7 @@ def subsets(
 
 
 def lacking(labels: NDArray[np.int64], rows: Rows, amount: Amount, classes: Sequence[str]) -> list[str]:
-    """Notes on classes with fewer utterances in the training rows than shots are wanted.
+    """A note on the classes with fewer utterances in the training rows than shots are wanted, if there are any.
 
     Args:
         classes: names by the number in `labels`.
@@ -95,8 +95,5 @@ def lacking(labels: NDArray[np.int64], rows: Rows, amount: Amount, classes: Sequ
     if amount.shots is None:
         return []
     counts = np.bincount(labels[rows], minlength=len(classes))
-    return [
-        f"{amount.name} of {c} asked for, {n} there: all taken"
-        for c, n in zip(classes, counts, strict=True)
-        if n < amount.shots
-    ]
+    few = [f"{c} {n}" for c, n in zip(classes, counts, strict=True) if n < amount.shots]
+    return [f"{amount.name} asked for, fewer there and all of them taken: {', '.join(few)}"] if few else []

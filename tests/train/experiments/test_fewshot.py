@@ -75,7 +75,8 @@ def test_shots_are_nested_and_stratified_and_a_matter_of_the_seed() -> None:
     (alone,) = subsets(labels, rows, [Amount(20)], 3).values()
     assert list(parts[Amount(20)]) == list(alone)
     assert list(alone) != list(subsets(labels, rows, [Amount(20)], 4)[Amount(20)])
-    assert lacking(labels, rows, Amount(shots=5), "abc") == ["5 shots of c asked for, 2 there: all taken"]
+    assert lacking(labels, rows, Amount(shots=5), "abc") == ["5 shots asked for, fewer there and all of them taken: c 2"]
+    assert lacking(labels, rows, Amount(shots=30), "abc")[0].endswith("taken: a 25, b 15, c 2")
     assert lacking(labels, rows, Amount(10), "abc") == []
 
 
@@ -423,7 +424,10 @@ def test_notes_reach_the_record(maker: Any) -> None:
     given = {**SOME, "runs": 1, "shots": [20], "limit": 1e-9, "lr": 1e-12}  # features of 0, and nothing learned
     summary = fewshot("target", "source", maker.space, **given)
     assert any("every validation utterance is predicted" in n and ", 0%: " in n for n in summary["notes"])
-    assert any("20 shots of anger asked for, 12 there: all taken" in n and ", 20 shots: " in n for n in summary["notes"])
+    assert any(
+        "20 shots asked for, fewer there and all of them taken: anger 12," in n and ", 20 shots: " in n
+        for n in summary["notes"]
+    )
     (file,) = (maker.space.results / summary["experiment"]).glob("*.0pct.json")
     assert any("every validation utterance is predicted" in n for n in json.loads(file.read_text())["notes"])
 
