@@ -26,7 +26,7 @@ from ser.features.views import refuse_by_label, view_stores
 from ser.metadata.labels import Scheme, load_scheme, native, ways_with_labels
 from ser.metadata.ledger import is_imported
 from ser.metadata.parsing import few
-from ser.metadata.schema import RATINGS, Scale
+from ser.metadata.schema import Scale
 from ser.metadata.table import Table, emotions_in_words, load_table
 from ser.metadata.targets import EMOTION, ONE_CLASS, Target, parse_target
 from ser.metadata.targets import plugin as target_plugin
@@ -304,7 +304,7 @@ def too_large(corpora: Sequence[OpenDataset], memory: float | None, views: Seque
 def too_few_classes(table: Table, scheme: str, present: Sequence[str]) -> ConfigError:
     """The error of a table with fewer than two classes, with what can be done: not all tables have emotions."""
     emotions, labels = sorted(set(table.frame["emotion"]) - {""}), native(table.frame).classes
-    ratings = [name for name in RATINGS if table.has(name)]
+    ratings = table.ratings
     action = f"Its emotions are: {', '.join(emotions)}. `--scheme native` takes the classes that there are."
     if emotions == ["other"] and len(labels) > 1:
         action = f"Its labels ({few(labels)}) are no known emotion words. {ways_with_labels(labels)}"

@@ -189,6 +189,10 @@ def test_a_table_without_emotions_says_what_can_be_done(maker: Any) -> None:
         match=r"It has ratings \(valence\) and no emotions. Train on them: --target valence; or add a column label made of",
     ):
         load_tensors("toy", maker.space)
+    rated = {"dimensions": {"sentiment": {"low": -3.0, "high": 3.0}}}
+    write_table(make_table(rows.assign(sentiment=2.0).to_dict("records"), "toy", facts=rated), maker.space)
+    with pytest.raises(ConfigError, match=r"It has ratings \(sentiment\) .* --target sentiment;"):
+        load_tensors("toy", maker.space)
 
 
 def test_rows_with_several_labels_are_not_called_rows_without_an_emotion(maker: Any) -> None:

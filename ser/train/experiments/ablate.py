@@ -91,9 +91,10 @@ def parts(data: Tensors, head: str, simple: str) -> list[tuple[str, str, list[st
     if len(modalities) < 2:
         other = "--text bert" if modalities[0] == "audio" else "--audio egemaps"
         raise ConfigError(
-            f"{data.dataset}: an ablation leaves modalities out, and there are features of {modalities[0]} only",
+            f"{data.dataset}: an ablation leaves modalities out, and features of {modalities[0]} alone are used",
             expected="two modalities or more",
-            action=f"Extract another: ser extract --dataset {data.dataset} {other}",
+            action="Where --audio, --text, --visual or --modalities is given, name another modality too; where there is none, "
+            f"extract it: ser extract --dataset {data.dataset} {other}",
         )
     found = []
     for modality in modalities:

@@ -18,6 +18,7 @@ import numpy as np
 from ser.errors import ConfigError
 from ser.features.stores.lock import Lock
 from ser.metadata.folds.fold import Fold
+from ser.results.cells import many
 from ser.results.metrics.measures import measure_of_kind
 from ser.results.records.names import config_hash
 from ser.results.stored.runs import read_run
@@ -152,7 +153,7 @@ def _climb(experiments: Sequence[Experiment], eta: int, refused: Sequence[str], 
     rungs = min(floor(log(n, eta) + 1e-9) for n in (len(experiments), *epochs))
     if rungs < 1:
         raise ConfigError(
-            f"--halving {eta} of {len(experiments)} settings of {min(epochs)} epochs",
+            f"--halving {eta} of {many(len(experiments), 'setting')} of {many(min(epochs), 'epoch')}",
             expected=f"at least {eta} settings that can be trained, and {eta} epochs",
             found=_first(refused),
             action=f"{'Mend or replace what cannot be trained, take' if refused else 'Take'} more settings or epochs, or leave "

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from ser.errors import ConfigError
+from ser.registry import unknown
+from ser.train.loop.config import Config
+from ser.train.option import is_option
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(:log)?")
@@ -91,12 +94,15 @@ def training_of(setting: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     """Training options of one setting on top of those given.
 
     Raises:
-        ConfigError: an option is given and searched.
+        ConfigError: a key that a search has not, such as that of another command; an option is given and searched.
     """
+    searched = ["head", *(f.name for f in fields(Config) if is_option(f))]
     options = dict(given.get("head_options") or {})
     training = {k: v for k, v in given.items() if k != "head_options" and v is not None}
     for key, value in setting.items():
         place, name = (options, key[5:]) if key.startswith("head.") else (training, key.replace("-", "_"))
+        if place is training and name not in searched:
+            raise unknown("option of a search", key, [*searched, "head.OPTION"])
         if name in place:
             raise ConfigError(f"{key} is given and searched", action=f"Leave one of them out: --grid {key}=...")
         place[name] = value

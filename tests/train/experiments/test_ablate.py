@@ -94,7 +94,7 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
 def test_one_modality_is_refused_with_what_to_extract(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
-    with pytest.raises(ConfigError, match=r"features of audio only.*ser extract --dataset toy --text bert"):
+    with pytest.raises(ConfigError, match=r"features of audio alone are used.* name another .* --dataset toy --text bert"):
         ablate("toy", maker.space, **FAST)
 
 

@@ -80,6 +80,9 @@ def test_a_setting_goes_to_training_and_to_the_head() -> None:
     for key in ("epochs", "head.dropout"):
         with pytest.raises(ConfigError, match=f"{key} is given and searched"):
             training_of({key: 1}, given)
+    for key in ("target", "adapt", "freeze", "normalize", "runs", "lrr"):  # of other commands, of all settings, of none
+        with pytest.raises(ConfigError, match=f"unknown option of a search '{key}'; expected one of head, loss, .*head.OPTION"):
+            training_of({key: "votes"}, {})
 
 
 def test_validation_chooses_and_other_test_scores_are_not_told(maker: Any) -> None:
@@ -186,7 +189,7 @@ def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> No
     found = search("toy", maker.space, grid={"lr": [-1.0, 1e-2]}, **FAST)
     assert found["failed"] == 1
     assert "lr = -1.0" in found["settings"][0]["error"]
-    with pytest.raises(SerError, match="unknown training option 'rate'"):
+    with pytest.raises(SerError, match="unknown option of a search 'rate'"):
         search("toy", maker.space, grid={"rate": [1, 2]}, **FAST)
     with pytest.raises(SerError, match=r"sklearn:SVC: The 'C'"):
         search("toy", maker.space, grid={"head.C": [-1]}, head="sklearn:SVC", runs=1)
