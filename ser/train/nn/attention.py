@@ -45,9 +45,26 @@ class Attention(nn.Module):
 
         Where a packing is given, that side is packed, and so is the result; the mask is that of the padded keys.
         """
+        mixed: Tensor = self.output(self.mix(x, source, mask, packing, source_packing))
+        if self.query is not None:
+            return mixed
+        return mixed.expand_as(x) if packing is None else packing.pack(mixed.expand(-1, *packing.shape, -1))
+
+    def mix(
+        self,
+        x: Tensor,
+        source: Tensor,
+        mask: Tensor | None,
+        packing: Packing | None = None,
+        source_packing: Packing | None = None,
+    ) -> Tensor:
+        """The values that each query sees, of all heads side by side, as `forward` without its last layer.
+
+        Of a single key it is one value, `(runs, batch, 1, H)`, for all queries.
+        """
         if self.query is None or self.key is None:
-            alone: Tensor = self.output(self.value(source))
-            return alone.expand_as(x) if packing is None else packing.pack(alone.expand(-1, *packing.shape, -1))
+            value: Tensor = self.value(source)
+            return value
         q, k, v = self.query(x), self.key(source), self.value(source)
         if packing is not None:
             q = packing.pad(q)
@@ -59,8 +76,7 @@ class Attention(nn.Module):
             mask = None  # the same bits in a tenth less time
         keys = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).reshape(shape)
-        out: Tensor = self.output(mixed if packing is None else packing.pack(mixed))
-        return out
+        return mixed if packing is None else packing.pack(mixed)
 
     def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
         """The weight of each key for each query, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""

@@ -145,22 +145,31 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
         x, weight = ctx.saved_tensors
-        if ctx.weight.stale and ctx.fit and x.shape[1] <= kernels.ROWS:
-            ctx.weight.factors = Factors(x.detach().contiguous(), gradient.detach().contiguous())
-        else:
-            write(ctx.weight)
-            ctx.weight.squares = []
-            for into, source, g in zip(ctx.weight.grad, x, gradient, strict=True):
-                if ctx.weight.stale:
-                    torch.mm(source.t(), g, out=into)
-                else:
-                    into.addmm_(source.t(), g)
-                ctx.weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
-        ctx.weight.stale = False
+        take(ctx.weight, x, gradient, ctx.fit)
         inward = None
         if ctx.needs_input_grad[0]:
             inward = kernels.backward(gradient, weight) if ctx.fit else torch.bmm(gradient, weight.transpose(1, 2))
         return inward, None, gradient.sum(1, keepdim=True)
+
+
+def take(weight: Weight, x: Tensor, g: Tensor, fit: bool) -> None:
+    """Write the gradient x^T g of a weight in place, add it to that of an earlier call, or keep its factors.
+
+    Args:
+        fit: the compiled products are used.
+    """
+    if weight.stale and fit and x.shape[1] <= kernels.ROWS:
+        weight.factors = Factors(x.detach().contiguous(), g.detach().contiguous())
+    elif weight.grad is not None:
+        write(weight)
+        weight.squares = []
+        for into, source, own in zip(weight.grad, x, g, strict=True):
+            if weight.stale:
+                torch.mm(source.t(), own, out=into)
+            else:
+                into.addmm_(source.t(), own)
+            weight.squares.append(torch.dot(into.view(-1), into.view(-1)))
+    weight.stale = False
 
 
 class Gradients:

@@ -21,19 +21,20 @@ FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vecto
 BACKWARD = {True: (8, 6, 4), False: (8, 6, 2)}  # numbers of a vector, rows and columns of a tile
 UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
 FOUR = 4  # numbers that K is a multiple of
+EPS = 1e-5  # added to the variance of a row by layer normalisation, as by torch
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
 
 
 class Function:
-    """A function under construction, of addresses and then K and N, that returns nothing.
+    """A function under construction, of addresses and then whole numbers (mostly K and N), that returns nothing.
 
     Args:
         n: numbers of a vector.
     """
 
-    def __init__(self, module: ir.Module, name: str, addresses: int, n: int) -> None:
+    def __init__(self, module: ir.Module, name: str, addresses: int, n: int, integers: int = 2) -> None:
         self.module, self.n = module, n
-        kind = ir.FunctionType(ir.VoidType(), [POINTER] * addresses + [INT] * 2)
+        kind = ir.FunctionType(ir.VoidType(), [POINTER] * addresses + [INT] * integers)
         function = ir.Function(module, kind, name)
         for pointer in function.args[:addresses]:
             pointer.add_attribute("noalias")
@@ -88,9 +89,13 @@ class Function:
         self.build.store(vector, self.build.bitcast(pointer, self.vector.as_pointer()), align=4)
 
     def fill(self, pointer: ir.Value) -> ir.Value:
+        """A vector of the number at an address."""
+        return self.spread(self.build.load(pointer))
+
+    def spread(self, number: ir.Value) -> ir.Value:
         """A vector of one number."""
         undefined = ir.Constant(self.vector, ir.Undefined)
-        vector = self.build.insert_element(undefined, self.build.load(pointer), INT32(0))
+        vector = self.build.insert_element(undefined, number, INT32(0))
         return self.build.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(INT32, self.n), [0] * self.n))
 
     def totals(self, vectors: Sequence[ir.Value]) -> list[ir.Value]:
@@ -331,21 +336,144 @@ def _each_kept(
     f: Function, each: Callable[[ir.Value, ir.Value], None], bits: ir.Value, scale: ir.Value, count: ir.Value, limit: ir.Value
 ) -> None:
     """Go through vectors: `each` takes a place and the factors of its numbers, the scale or 0."""
+    factors = _factors(f, bits, scale, limit)
+
+    def step(place: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        each(place, factors(place))
+        return []
+
+    f.loop(count, f.n, step)
+    f.build.ret_void()
+
+
+def _factors(f: Function, bits: ir.Value, scale: ir.Value, limit: ir.Value) -> Callable[[ir.Value], ir.Value]:
+    """What gives the factors of the numbers at a place: the scale where their bits are below the limit, elsewhere 0."""
     build, kind = f.build, ir.VectorType(INT32, f.n)
     undefined, first = ir.Constant(kind, ir.Undefined), ir.Constant(kind, [0] * f.n)
     one = build.insert_element(undefined, build.trunc(limit, INT32), INT32(0))
     below, factor = build.shuffle_vector(one, undefined, first), f.fill(scale)
     draws = build.bitcast(bits, SHORT.as_pointer())
 
-    def step(place: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+    def at(place: ir.Value) -> ir.Value:
         drawn = build.load(build.bitcast(build.gep(draws, [place]), ir.VectorType(SHORT, f.n).as_pointer()))
         drawn.align = 2
-        kept = build.icmp_unsigned("<", build.zext(drawn, kind), below)
-        each(place, build.select(kept, factor, f.zero))
+        return build.select(build.icmp_unsigned("<", build.zext(drawn, kind), below), factor, f.zero)
+
+    return at
+
+
+def residual_norm(module: ir.Module, n: int) -> None:
+    """y = c z + b, where z is x + dropout(h) with mean 0 and variance 1 in each row: `x`, `h`, bits, scale, c, b, `z`, s, `y`.
+
+    `s (rows,)` is what the centred rows were multiplied by. Last come the numbers of rows and columns, and dropout's limit.
+    """
+    f = Function(module, "residual_norm", 9, n, 3)
+    x, h, bits, scale, gain, shift, z, factor, y, rows, size, limit = f.arguments
+    build, kept = f.build, _factors(f, bits, scale, limit)
+    share = build.fdiv(ir.Constant(FLOAT, 1.0), build.sitofp(size, FLOAT))
+
+    def row(r: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        start = f.times(size, r)
+
+        def add(c: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            place = build.add(start, c)
+            joined = f.multiply_add(f.load(f.at(h, place)), kept(place), f.load(f.at(x, place)))
+            f.store(joined, f.at(z, place))
+            return [build.fadd(sums[0], joined)]
+
+        mean = f.spread(build.fmul(f.totals(f.loop(size, n, add, [f.zero]))[0], share))
+
+        def centre(c: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            centred = build.fsub(f.load(f.at(z, start, c)), mean)
+            f.store(centred, f.at(z, start, c))
+            return [f.multiply_add(centred, centred, sums[0])]
+
+        variance = build.fmul(f.totals(f.loop(size, n, centre, [f.zero]))[0], share)
+        own = build.fdiv(f.number(1), f.root(f.spread(build.fadd(variance, ir.Constant(FLOAT, float(np.float32(EPS)))))))
+        build.store(build.extract_element(own, INT32(0)), f.at(factor, r))
+
+        def scaled(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            normal = build.fmul(f.load(f.at(z, start, c)), own)
+            f.store(normal, f.at(z, start, c))
+            f.store(f.multiply_add(normal, f.load(f.at(gain, c)), f.load(f.at(shift, c))), f.at(y, start, c))
+            return []
+
+        f.loop(size, n, scaled)
         return []
 
-    f.loop(count, f.n, step)
+    f.loop(rows, 1, row)
     build.ret_void()
+
+
+def residual_norm_gradient(module: ir.Module, n: int) -> None:
+    """The gradients of `residual_norm`: that of `y`, then `z`, s, c, bits, scale; those of `x`, `h`, c, b; h's, summed.
+
+    The sum is over rows. Last come the numbers of rows and columns, and dropout's limit.
+    """
+    f = Function(module, "residual_norm_gradient", 11, n, 3)
+    gradient, z, factor, gain, bits, scale, dx, dh, d_gain, d_shift, d_bias, rows, size, limit = f.arguments
+    build, kept = f.build, _factors(f, bits, scale, limit)
+    share = build.fdiv(ir.Constant(FLOAT, 1.0), build.sitofp(size, FLOAT))
+
+    def clear(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        for to in (d_gain, d_shift, d_bias):
+            f.store(f.zero, f.at(to, c))
+        return []
+
+    def row(r: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        start, own = f.times(size, r), f.fill(f.at(factor, r))
+
+        def means(c: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            given, normal = f.load(f.at(gradient, start, c)), f.load(f.at(z, start, c))
+            f.store(f.multiply_add(given, normal, f.load(f.at(d_gain, c))), f.at(d_gain, c))
+            f.store(build.fadd(given, f.load(f.at(d_shift, c))), f.at(d_shift, c))
+            of_normal = build.fmul(given, f.load(f.at(gain, c)))
+            return [build.fadd(sums[0], of_normal), f.multiply_add(of_normal, normal, sums[1])]
+
+        totals = f.totals(f.loop(size, n, means, [f.zero, f.zero]))
+        mean, product = (f.spread(build.fmul(total, share)) for total in totals)
+
+        def inward(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            place = build.add(start, c)
+            of_normal = build.fmul(f.load(f.at(gradient, place)), f.load(f.at(gain, c)))
+            rest = build.fsub(build.fsub(of_normal, mean), build.fmul(f.load(f.at(z, place)), product))
+            whole = build.fmul(rest, own)
+            f.store(whole, f.at(dx, place))
+            part = build.fmul(whole, kept(place))
+            f.store(part, f.at(dh, place))
+            f.store(build.fadd(part, f.load(f.at(d_bias, c))), f.at(d_bias, c))
+            return []
+
+        f.loop(size, n, inward)
+        return []
+
+    f.loop(size, n, clear)
+    f.loop(rows, 1, row)
+    build.ret_void()
+
+
+def row_sums(module: ir.Module, n: int) -> None:
+    """s, the sum over rows: `g (rows, N)`, `s (N,)`; the numbers of rows and columns."""
+    f = Function(module, "row_sums", 2, n)
+    g, to, rows, size = f.arguments
+
+    def clear(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        f.store(f.zero, f.at(to, c))
+        return []
+
+    def row(r: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        start = f.times(size, r)
+
+        def add(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            f.store(f.build.fadd(f.load(f.at(g, start, c)), f.load(f.at(to, c))), f.at(to, c))
+            return []
+
+        f.loop(size, n, add)
+        return []
+
+    f.loop(size, n, clear)
+    f.loop(rows, 1, row)
+    f.build.ret_void()
 
 
 def _normal(f: Function, x: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -100,7 +100,7 @@ def build(rows: int) -> Kernels:
 
     products = kernel_code.forward, kernel_code.backward, kernel_code.update
     writers = [partial(write, rows=rows, wide=is_wide()) for write in products]
-    return Kernels(*_compiled({"forward": 4, "backward": 3, "update": 6}, writers))
+    return Kernels(*_compiled({"forward": (4, 2), "backward": (3, 2), "update": (6, 2)}, writers))
 
 
 class DropoutKernels(NamedTuple):
@@ -126,11 +126,36 @@ def build_dropout(width: int) -> DropoutKernels:
 
     passes = kernel_code.dropout, kernel_code.gelu, kernel_code.gelu_gradient
     writers = [partial(write, n=width) for write in passes]
-    return DropoutKernels(*_compiled({"dropout": 4, "gelu": 4, "gelu_gradient": 5}, writers))
+    return DropoutKernels(*_compiled({"dropout": (4, 2), "gelu": (4, 2), "gelu_gradient": (5, 2)}, writers))
 
 
-def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]]) -> list[Any]:
-    """Functions by name, of a number of addresses and two whole numbers, and last what owns their code."""
+class NormKernels(NamedTuple):
+    """Compiled functions of the end of a layer, y = LayerNorm(x + dropout(h)); see `ser.train.nn.kernel_code`.
+
+    Attributes:
+        norm, gradient: of addresses of float32, bits and a scale, then rows, columns and a limit.
+        row_sums: of a matrix and of the sums of its columns, then rows and columns.
+        engine: owns the code.
+    """
+
+    norm: Callable[..., None]
+    gradient: Callable[..., None]
+    row_sums: Callable[..., None]
+    engine: Any
+
+
+@cache
+def build_norm(width: int) -> NormKernels:
+    """Compile the end of a layer."""
+    from ser.train.nn import kernel_code
+
+    passes = kernel_code.residual_norm, kernel_code.residual_norm_gradient, kernel_code.row_sums
+    kinds = {"residual_norm": (9, 3), "residual_norm_gradient": (11, 3), "row_sums": (2, 2)}
+    return NormKernels(*_compiled(kinds, [partial(write, n=width) for write in passes]))
+
+
+def _compiled(kinds: dict[str, tuple[int, int]], writers: Sequence[Callable[..., None]]) -> list[Any]:
+    """Functions by name, of some addresses and then some whole numbers, and last what owns their code."""
     from llvmlite import binding, ir
 
     binding.initialize_native_target()
@@ -144,8 +169,11 @@ def _compiled(addresses: dict[str, int], writers: Sequence[Callable[..., None]])
     engine = binding.create_mcjit_compiler(binding.parse_assembly(str(module)), machine)
     engine.finalize_object()
 
-    kinds = {name: [ctypes.c_void_p] * count + [ctypes.c_int64] * 2 for name, count in addresses.items()}
-    return [*(ctypes.CFUNCTYPE(None, *kind)(engine.get_function_address(n)) for n, kind in kinds.items()), engine]
+    found = []
+    for name, (addresses, integers) in kinds.items():
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * addresses, *[ctypes.c_int64] * integers)
+        found.append(kind(engine.get_function_address(name)))
+    return [*found, engine]
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -189,11 +217,11 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
 
 
-def drops(x: Tensor) -> bool:
-    """True if `Dropped` computes the dropout of `x (runs, ...)`; the number of runs does not count."""
+def drops(x: Tensor, numbers: int) -> bool:
+    """True if `Dropped` computes dropout of `numbers` of each run of such a tensor; the number of runs does not count."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or not width():
         return False
-    return x.numel() > 0 and x[0].numel() % width() == 0
+    return numbers > 0 and numbers % width() == 0
 
 
 class Draws(NamedTuple):
@@ -216,11 +244,11 @@ class Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, draws: Draws) -> Tensor:
         ctx.draws = draws
-        return _dropped(build_dropout(width()).dropout, draws, x)
+        return _dropped("dropout", draws, x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _dropped(build_dropout(width()).dropout, ctx.draws, gradient), None
+        return _dropped("dropout", ctx.draws, gradient), None
 
 
 class GeluDropped(torch.autograd.Function):
@@ -231,19 +259,79 @@ class GeluDropped(torch.autograd.Function):
         x = x.contiguous()
         ctx.save_for_backward(x)
         ctx.draws = draws
-        return _dropped(build_dropout(width()).gelu, draws, x)
+        return gelu_dropped(x, draws)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _dropped(build_dropout(width()).gelu_gradient, ctx.draws, gradient, *ctx.saved_tensors), None
+        (x,) = ctx.saved_tensors
+        return gelu_gradient(gradient, x, ctx.draws), None
 
 
-def _dropped(function: Callable[..., None], draws: Draws, *given: Tensor) -> Tensor:
+def gelu_dropped(x: Tensor, draws: Draws) -> Tensor:
+    """Dropout of GELU(x)."""
+    return _dropped("gelu", draws, x)
+
+
+def gelu_gradient(gradient: Tensor, x: Tensor, draws: Draws) -> Tensor:
+    """The gradient of `gelu_dropped`'s x, from that of its output."""
+    return _dropped("gelu_gradient", draws, gradient, x)
+
+
+class Normal(NamedTuple):
+    """What the backward pass of `residual_norm` needs: `z (runs, rows, H)` and the factors `(runs, rows)` that made it."""
+
+    z: Tensor
+    factors: Tensor
+
+
+def residual_norm(x: Tensor, h: Tensor, draws: Draws, gain: Tensor, shift: Tensor) -> tuple[Tensor, Normal]:
+    """Layer normalisation of x + dropout(h), `(runs, rows, H)`, with the gain and shift `(runs, H)` of each run."""
+    x, h, (runs, rows, size) = x.contiguous(), h.contiguous(), x.shape
+    y, z, factors = torch.empty_like(x), torch.empty_like(x), x.new_empty(runs, rows)
+    function, scale = build_norm(width()).norm, ctypes.c_float(draws.scale)
+    tensors = zip(*map(_each, (x, h, gain, shift, z, factors, y)), strict=True)
+    for bits, (own, more, *others) in zip(draws.bits, tensors, strict=True):
+        function(own, more, bits.ctypes.data, ctypes.addressof(scale), *others, rows, size, draws.limit)
+    return y, Normal(z, factors)
+
+
+class NormGradients(NamedTuple):
+    """Gradients of `residual_norm`: of x and h `(runs, rows, H)`, gain and shift `(runs, H)`; h's sum over rows, the same."""
+
+    x: Tensor
+    h: Tensor
+    gain: Tensor
+    shift: Tensor
+    bias: Tensor
+
+
+def residual_norm_gradient(gradient: Tensor, normal: Normal, draws: Draws, gain: Tensor) -> NormGradients:
+    """The gradients of `residual_norm` from that of its output."""
+    gradient, (runs, rows, size) = gradient.contiguous(), gradient.shape
+    whole = [torch.empty_like(gradient) for _ in range(2)]
+    found = NormGradients(*whole, *(gradient.new_empty(runs, size) for _ in range(3)))
+    function, scale = build_norm(width()).gradient, ctypes.c_float(draws.scale)
+    given = zip(*map(_each, (gradient, *normal, gain)), strict=True)
+    for bits, own, to in zip(draws.bits, given, zip(*map(_each, found), strict=True), strict=True):
+        function(*own, bits.ctypes.data, ctypes.addressof(scale), *to, rows, size, draws.limit)
+    return found
+
+
+def row_sums(g: Tensor) -> Tensor:
+    """Sums over rows, `(runs, rows, N)` -> `(runs, 1, N)`."""
+    out = g.new_empty(len(g), 1, g.shape[2])
+    for source, to in zip(_each(g.contiguous()), _each(out), strict=True):
+        build_norm(width()).row_sums(source, to, *g.shape[1:])
+    return out
+
+
+def _dropped(name: str, draws: Draws, *given: Tensor) -> Tensor:
     """What a function of `DropoutKernels` gives of tensors of one shape."""
     given = tuple(x.contiguous() for x in given)
     out, factor = torch.empty_like(given[0]), ctypes.c_float(draws.scale)
+    function, numbers = getattr(build_dropout(width()), name), out[0].numel()
     for bits, to, *own in zip(draws.bits, _each(out), *map(_each, given), strict=True):
-        function(*own, bits.ctypes.data, to, ctypes.addressof(factor), given[0][0].numel(), draws.limit)
+        function(*own, bits.ctypes.data, to, ctypes.addressof(factor), numbers, draws.limit)
     return out
 
 

@@ -137,7 +137,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        if (draws := self._draws(x)) is not None:
+        if (draws := self.draws(x)) is not None:
             out: Tensor = kernels.Dropped.apply(x, draws)  # type: ignore[no-untyped-call]
             return out
         keep = self.keep
@@ -155,16 +155,17 @@ class Dropout(nn.Module):
 
     def of_gelu(self, x: Tensor) -> Tensor:
         """Dropout of GELU(x)."""
-        draws = self._draws(x) if self.training and self.p else None
+        draws = self.draws(x)
         out: Tensor = self(F.gelu(x)) if draws is None else kernels.GeluDropped.apply(x, draws)  # type: ignore[no-untyped-call]
         return out
 
-    def _draws(self, x: Tensor) -> kernels.Draws | None:
-        """The draws of a compiled pass over `x (runs, ...)`; None where there is no such pass."""
-        if isinstance(self.generators, GpuBits) or not kernels.drops(x):
+    def draws(self, x: Tensor, times: int = 1) -> kernels.Draws | None:
+        """The draws of a compiled pass over so many times the numbers of `x (runs, ...)`; None where there is no such pass."""
+        numbers = times * x[0].numel()
+        if not self.training or self.p == 0 or isinstance(self.generators, GpuBits) or not kernels.drops(x, numbers):
             return None
         streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]
-        bits = [stream.random_raw(-(-x[0].numel() // 4)) for stream in streams]
+        bits = [stream.random_raw(-(-numbers // 4)) for stream in streams]
         return kernels.Draws(bits, self.keep, STEPS / self.keep) if bits else None
 
 

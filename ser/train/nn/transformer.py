@@ -10,6 +10,7 @@ from ser import registry
 from ser.errors import ConfigError
 from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
+from ser.train.nn.residual import residual
 from ser.train.nn.sequences import Packing
 
 POSITIONS = ("sinusoidal", "learned", "none")
@@ -144,9 +145,20 @@ class Layer(nn.Module):
             y = self.norm(x)
             x = x + self.dropout(self.attention(y, y if source is None else source, mask, packing, keys))
             return x + self._feed(self.last_norm(x))
-        seen = self.attention(x, x if source is None else source, mask, packing, keys)
-        x = self.norm(x + self.dropout(seen))
-        out: Tensor = self.last_norm(x + self._feed(x))
+        x = self._attend(x, x if source is None else source, mask, packing, keys)
+        return residual(x, x, (self.widen, self.narrow), self.dropout, self.last_norm, gelu=True)
+
+    def _attend(
+        self, x: Tensor, source: Tensor, mask: Tensor, packing: Packing | None, source_packing: Packing | None
+    ) -> Tensor:
+        """The first half of a layer with `post`."""
+        own = self.attention
+        if own.query is not None:
+            mixed = own.mix(x, source, mask, packing, source_packing)
+            return residual(x, mixed, (own.output,), self.dropout, self.norm)
+        if packing is None and source.shape[:-1] == x.shape[:-1]:
+            return residual(x, source, (own.value, own.output), self.dropout, self.norm)
+        out: Tensor = self.norm(x + self.dropout(own(x, source, mask, packing, source_packing)))
         return out
 
     def _feed(self, x: Tensor) -> Tensor:

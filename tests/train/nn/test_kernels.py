@@ -123,14 +123,14 @@ def test_dropout_is_that_of_torch_bit_for_bit(
         monkeypatch.setattr(kernels, "width", lambda numbers=numbers: numbers)
         layer, x = Dropout(p), draw(*shape).requires_grad_()
         layer.generators = [bits(seed, "dropout") for seed in range(len(x))]
-        assert kernels.drops(x) == (numbers > 0 and x[0].numel() % width == 0)
+        assert kernels.drops(x, x[0].numel()) == (numbers > 0 and x[0].numel() % width == 0)
         out = layer(x)
         out.backward(draw(*shape[:-2], shape[-1], shape[-2]).mT)
         found.append((out.detach(), x.grad))
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
     assert bool((found[0][0] == 0).any()) == (p == 0.3)
-    assert not kernels.drops(draw(2, 0, 16))
+    assert not kernels.drops(draw(2, 0, 16), 0)
 
 
 @pytest.mark.parametrize("p", [0.0001, 0.3])
@@ -184,3 +184,32 @@ def test_without_llvmlite_or_if_asked_torch_does_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kernels, "SETTING", "")
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
     assert kernels.width.__wrapped__() == 0
+
+
+@pytest.mark.parametrize("width", [8, 16])
+@pytest.mark.parametrize("rows", [1, 9, 40])
+def test_the_end_of_a_layer_is_that_of_torch(rows: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: width)
+    x, h, outer = (draw(2, rows, 96 + k)[..., :96] for k in range(3))  # whose rows do not lie side by side
+    gain, shift, dropout = draw(2, 96), draw(2, 95 + 1) + 3, Dropout(0.3)
+    dropout.generators = [bits(seed, "dropout") for seed in range(2)]
+    draws = dropout.draws(x)
+    assert draws is not None
+    out, normal = kernels.residual_norm(x, h, draws, gain, shift)
+    ours = kernels.residual_norm_gradient(outer, normal, draws, gain)
+
+    kept = torch.stack([torch.from_numpy(own.view("uint16")[: rows * 96].copy().astype("int64")) for own in draws.bits])
+    factors = (kept < draws.limit).view(2, rows, 96) * draws.scale
+    exact = [part.double().requires_grad_() for part in (x, h, gain, shift)]
+    joined = exact[0] + exact[1] * factors
+    theirs = torch.nn.functional.layer_norm(joined, (96,)) * exact[2][:, None] + exact[3][:, None]
+    theirs.backward(outer.double())
+    torch.testing.assert_close(out.double(), theirs.detach(), rtol=1e-5, atol=1e-5)
+    for own, part in zip(ours, exact, strict=False):
+        torch.testing.assert_close(own.double(), part.grad, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(ours.bias[:, None], kernels.row_sums(ours.h))
+    torch.testing.assert_close(ours.bias, ours.h.sum(1), rtol=1e-5, atol=1e-5)
+    assert bool((factors == 0).any())
+    alone = kernels.residual_norm(x[1:], h[1:], draws._replace(bits=draws.bits[1:]), gain[1:], shift[1:])[0]
+    assert torch.equal(alone, out[1:])
