@@ -35,21 +35,26 @@ def suspects(predictions: pd.DataFrame, classes: Sequence[str]) -> list[Suspect]
         One suspect for each cycle; its `p` is over speakers, adjusted, and None where there are fewer than five or they are
         not known.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if "true" not in predictions:
         return []
     test = predictions[predictions["split"] == "test"]
     whole = _shares(test, classes)
-    partner = linear_sum_assignment(-np.nan_to_num(whole))[1]
+    agreement = np.nan_to_num(whole)
+    if (agreement.diagonal() >= agreement.max(1)).all():  # no permutation agrees better than none
+        return []
+    from scipy.optimize import linear_sum_assignment  # takes a third of a second
+
+    partner = linear_sum_assignment(-agreement)[1]
     found = []
     for cycle in _cycles(partner):
         to = partner[cycle]
         straight, crossed = whole[cycle, cycle], whole[cycle, to]
         gain = float((crossed - straight).mean())
-        p = _over_speakers(test, classes, cycle, to)
         plain = bool((crossed >= TAKEN).all() and (straight <= KEPT).all())
-        if plain or (p is not None and p < LEVEL and gain >= GAIN):
+        if not (plain or gain >= GAIN):
+            continue
+        p = _over_speakers(test, classes, cycle, to)
+        if plain or (p is not None and p < LEVEL):
             confusion = [
                 MistakenFor(true=classes[a], predicted=classes[b], share=float(whole[a, b]))
                 for a, b in zip(cycle, to, strict=True)

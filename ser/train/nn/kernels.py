@@ -9,7 +9,7 @@ are made for other shapes. Three functions go over a weight once, and ask before
 
 Dropout goes over its numbers once, where torch does so four times, and computes GELU on the way. All are written in LLVM's
 intermediate language (`ser.train.nn.kernel_code`) and compiled by the package llvmlite in each process that needs them, the
-three for each number of rows (0.1 s; nothing is kept on disk). With AVX-512 the first two also serve the many rows of frames,
+three for each multiple of eight rows (0.1 s; nothing is kept on disk). With AVX-512 the first two also serve the many rows of frames,
 16 at a time. Where they are not used (see `width`), torch does the same but for rounding. `benchmarks/train.md` says what they
 gain.
 """
@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 ROWS = 32  # most of a batch for `update`, and for the products without AVX-512
 BYTES = 4  # of a number
 TILE = 16  # rows that the products go through at a time where there are more than ROWS
+STEP = 8  # fewer rows are filled up to a multiple of it: functions are compiled for each number, and rows of zeros cost nothing
 INPUTS, VECTORS = 4, 2  # K of a weight is a multiple of the one, N of as many registers
 LLVM = 20  # the first version whose language is as it is written here
 SETTING = os.environ.get("SER_KERNELS", "")
@@ -178,26 +180,34 @@ def _compiled(kinds: dict[str, tuple[int, int]], writers: Sequence[Callable[...,
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b, `(runs, rows, K)` -> `(runs, rows, N)`."""
-    inputs, outputs = weight.shape[1:]
-    x, out = x.contiguous(), x.new_empty(*x.shape[:2], outputs)
+    (inputs, outputs), rows = weight.shape[1:], x.shape[1]
+    x = _filled(x)
+    out = x.new_empty(*x.shape[:2], outputs)
     size, firsts = _tiles(x.shape[1])
     product = build(size).forward
     for source, w, b, to in zip(*map(_each, (x, weight, bias, out)), strict=True):
         for first in firsts:
             product(source + BYTES * first * inputs, w, b, to + BYTES * first * outputs, inputs, outputs)
-    return out
+    return out[:, :rows].contiguous()
 
 
 def backward(g: Tensor, weight: Tensor) -> Tensor:
     """g W^T, `(runs, rows, N)` -> `(runs, rows, K)`."""
-    inputs, outputs = weight.shape[1:]
-    g, out = g.contiguous(), g.new_empty(*g.shape[:2], inputs)
+    (inputs, outputs), rows = weight.shape[1:], g.shape[1]
+    g = _filled(g)
+    out = g.new_empty(*g.shape[:2], inputs)
     size, firsts = _tiles(g.shape[1])
     product = build(size).backward
     for source, w, to in zip(*map(_each, (g, weight, out)), strict=True):
         for first in firsts:
             product(source + BYTES * first * outputs, w, to + BYTES * first * inputs, inputs, outputs)
-    return out
+    return out[:, :rows].contiguous()
+
+
+def _filled(x: Tensor) -> Tensor:
+    """Few rows `(runs, rows, n)` with zeros after them, side by side."""
+    missing = -x.shape[1] % STEP if x.shape[1] <= ROWS else 0
+    return F.pad(x, (0, 0, 0, missing)) if missing else x.contiguous()
 
 
 def _tiles(rows: int) -> tuple[int, Sequence[int]]:
@@ -212,6 +222,7 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
         x, g: factors of the gradient, `(runs, rows, K)` and `(runs, rows, N)`.
         weight, mean, square: `(runs, K * N)`; the moving means are those of the gradient and of its square.
     """
+    x, g = _filled(x), _filled(g)
     compiled = build(x.shape[1])
     for addresses in zip(*map(_each, (x, g, weight, mean, square)), strict=True):
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
