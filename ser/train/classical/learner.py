@@ -101,6 +101,10 @@ class ClassicalLearner:
                 found[id(fitted)] = self._answers(fitted, self.values[rows])
         return np.stack([found[id(fitted)] for fitted in weights])
 
+    def validated(self, parts: list[list[Trained]], rows: Rows) -> NDArray[np.float64]:
+        """`predict` by the fitted estimators."""
+        return self.predict(self.weights(parts), rows)
+
     def _answers(self, fitted: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities, or of dimensions values on the scale of the ratings, `(n, K)`."""
         found = shares_of(fitted, self.config, values, len(self.data.classes))

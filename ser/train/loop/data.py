@@ -203,6 +203,7 @@ class Trained:
         notes: for the reader of the record, such as a collapse.
         seconds: of the stack, divided by its runs.
         error: the reason for a run without a result: it diverged, and its weights are not numbers. None for a run that has one.
+        validated: the validation rows, and their logits `(rows, outputs)` under the weights; None where they are not known.
     """
 
     weights: Tensor
@@ -212,6 +213,7 @@ class Trained:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: TrainingError | None = None
+    validated: tuple[Tensor, Tensor] | None = None
 
 
 class Account(TypedDict, total=False):

@@ -20,7 +20,7 @@ from ser.train.loop.data import Account, Data, Resident, Trained, inputs_of
 from ser.train.loop.dialogues import resident_of
 from ser.train.loop.handover import Handover
 from ser.train.loop.pooled_frames import pooled_blocks, read_inputs
-from ser.train.loop.prediction import embed, layer_weights, predict, rescaled
+from ser.train.loop.prediction import embed, layer_weights, outputs_of, predict, rescaled
 from ser.train.loop.trainer import Judge, train
 from ser.train.loop.validation import account
 from ser.train.nn import streams
@@ -150,6 +150,15 @@ class Learner:
             for k, (_, resident) in enumerate(self.residents)
         ]
         found = parts[0] if len(parts) == 1 else np.asarray(plugin(self.config.head).combine(parts))
+        return found if self.data.unit is None else rescaled(found, *self.data.unit)
+
+    def validated(self, parts: list[list[Trained]], rows: Rows) -> NDArray[np.float64]:
+        """`predict` under the chosen weights; not computed again for the rows by which the only part's were chosen."""
+        known = [trained.validated for trained in parts[0]]
+        logits = [own[1] for own in known if own is not None and np.array_equal(own[0].numpy(), rows)]
+        if len(parts) > 1 or len(logits) < len(known):
+            return self.predict(self.weights(parts), rows)
+        found = outputs_of(stack(logits).cpu().double(), self.config.target, len(self.data.classes)).numpy()
         return found if self.data.unit is None else rescaled(found, *self.data.unit)
 
     def embed(self, weights: list[Tensor], rows: Rows) -> NDArray[np.float64]:

@@ -247,7 +247,7 @@ class Stack:
 
     def _judge(self, epoch: int, losses: dict[str, list[float]]) -> list[int]:
         """Score the epoch and keep the best weights; the slots of the runs that go on."""
-        scores = self._scores()
+        scores, guess = self._scores()
         stay = []
         for slot, r in enumerate(self.alive):
             result, score = self.results[r], scores[slot]
@@ -262,9 +262,11 @@ class Stack:
             self.collapses[r].see(epoch, score.only)
             if epoch >= self.first and self.choices[r].takes(score.values):
                 result.best_epoch = epoch
-                result.weights = self.parameters.row(slot)
+                result.weights = own = self.parameters.row(slot)
                 for callback in self.callbacks:
                     result.weights = callback.chosen(r, epoch, result.weights)
+                known = None if guess is None or result.weights is not own else guess[slot].clone()
+                result.validated = None if known is None else (torch.as_tensor(self.data.validation), known)
             waited = epoch - max(result.best_epoch, self.first - 1)
             going = epoch < self.config.epochs and (not self.config.patience or waited < self.config.patience)
             if self.judge is not None:
@@ -273,8 +275,8 @@ class Stack:
                 stay.append(slot)
         return stay
 
-    def _scores(self) -> list[EpochScores]:
-        """Scores of each run on the validation rows, where there are any, and those that callbacks add."""
+    def _scores(self) -> tuple[list[EpochScores], Tensor | None]:
+        """Scores of each run on the validation rows, where there are any, and those that callbacks add; the rows' logits."""
         rows, guess, scores = self.data.validation, None, [EpochScores({}) for _ in self.alive]
         if len(rows):
             guess = logits(self.parameters, self.data, rows)
@@ -284,7 +286,7 @@ class Stack:
             scores = validate_target(guess, labels, own, self.data.classes, self.config.target)
         for callback in self.callbacks:
             callback.add_scores(scores, self.alive, guess)
-        return scores
+        return scores, guess
 
     def _keep(self, stay: list[int]) -> None:
         """Keep the runs in these slots only: the others cost nothing from here on."""

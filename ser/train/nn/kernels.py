@@ -7,11 +7,11 @@ are made for other shapes. Three functions go over a weight once, and ask before
 - `backward`: g W^T;
 - `update`: AdamW with the gradient x^T g, which is never written: a few numbers of it at a time are computed in registers.
 
-Dropout goes over its numbers once, where torch does so four times, and computes GELU on the way. All are written in LLVM's
-intermediate language (`ser.train.nn.kernel_code`) and compiled by the package llvmlite in each process that needs them, the
-three for each multiple of eight rows (0.1 s; nothing is kept on disk). With AVX-512 the first two also serve the many rows of frames,
-16 at a time. Where they are not used (see `width`), torch does the same but for rounding. `benchmarks/train.md` says what they
-gain.
+Dropout goes over its numbers once, where torch does so four times, and computes GELU on the way; dropout, residual and layer
+normalisation are one function too. All are written in LLVM's intermediate language (`ser.train.nn.kernel_code`) and compiled
+by the package llvmlite in each process that needs them, the three for each multiple of eight rows (0.1 s; nothing is kept on
+disk). With AVX-512 the first two also serve the many rows of frames, 16 at a time. Where they are not used (see `width`),
+torch does the same but for rounding. `benchmarks/train.md` says what they gain.
 """
 
 import ctypes

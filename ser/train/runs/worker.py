@@ -190,7 +190,7 @@ def _finish(
     if not runs:
         return finished
     seeds, weights = _seeds(job, fold, runs), learner.weights(final)
-    validation = learner.predict(learner.weights(parts), fold.validation)
+    validation = learner.validated(parts, fold.validation)
     tests = [learner.predict(weights, f.test) for f in folds]
     novelty = _novelty(job, fold, statistics) if job.save else {}
     for slot, (k, trained) in enumerate(zip(runs, learner.merge(parts), strict=True)):

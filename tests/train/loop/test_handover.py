@@ -47,7 +47,11 @@ def test_two_pieces_are_one_training(
         (ended,) = train(toy, config, [3], handover=replace(begun, until=None))
         assert torch.equal(ended.weights, whole.weights)
         assert ended.seconds > half.seconds > 0
-        assert vars(replace(ended, weights=whole.weights, seconds=0)) == vars(replace(whole, seconds=0))
+        assert ended.validated is not None
+        assert whole.validated is not None
+        assert all(map(torch.equal, ended.validated, whole.validated))
+        same = {"weights": whole.weights, "validated": whole.validated}
+        assert vars(replace(ended, seconds=0, **same)) == vars(replace(whole, seconds=0))
 
 
 @pytest.mark.parametrize("left", ["nothing", "of another", "of another version", "cut short"])

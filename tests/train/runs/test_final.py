@@ -18,6 +18,7 @@ from ser.features.normalise import normalise
 from ser.features.tensors import load_tensors
 from ser.results.records.find import find_heads
 from ser.train.checkpoint import load_head
+from ser.train.loop.config import make_config
 from ser.train.loop.learner import Learner
 from ser.train.model_folder import read_model_folder
 from ser.train.nn import streams
@@ -96,3 +97,30 @@ def test_others_take_the_final_heads_and_say_so(toy: Maker, tmp_path: Path, caps
         find_model(str(find_heads(name, toy.space.results)[0]), toy.space)
     assert main([*fit, "--final", "--grid", "lr=1e-3,1e-4", *space]) == 2
     assert "--final is of one setting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "known"),
+    [
+        ("mlp", {}, True),
+        ("late", {}, False),  # of several parts
+        ("mlp", {"average": "ema"}, True),
+        ("mlp", {"snapshots": 2}, False),
+        ("mlp", {"selection": "last"}, True),
+    ],
+)
+def test_validation_is_not_predicted_again(
+    toy: Maker, head: str, options: dict[str, Any], known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.store("toy", "words", modality="text")
+    data = load_tensors("toy", toy.space)
+    rows = np.arange(len(data.frame))
+    learner = Learner(data, make_config(head, epochs=4, patience=0, **options))
+    train, validation, others = rows[::2], rows[1::4], rows[3::4]
+    parts = learner.train(train, validation, [1, 2])
+    expected = [learner.predict(learner.weights(parts), part) for part in (validation, others, validation[:1])]
+    calls, own = [], Learner.predict
+    monkeypatch.setattr(Learner, "predict", lambda *given: calls.append(1) or own(*given))
+    for number, part in enumerate((validation, others, validation[:1])):
+        assert np.array_equal(learner.validated(parts, part), expected[number])
+        assert len(calls) == number + (not known)
