@@ -20,6 +20,7 @@ LINE = 16  # numbers that come into the cache together
 FORWARD = {True: (16, 16, 1), False: (8, 6, 2)}  # if `wide`: numbers of a vector, rows and vectors of a tile
 BACKWARD = {True: (8, 6, 4), False: (8, 6, 2)}  # numbers of a vector, rows and columns of a tile
 UPDATE = {True: (16, 4, 1), False: (8, 4, 2)}  # numbers of a vector, rows of the weight, and vectors
+UPDATE_OF_MANY = (16, 8, 1)  # if `wide`, of more than 16 rows and a weight whose K is a multiple of 8
 FOUR = 4  # numbers that K is a multiple of
 EPS = 1e-5  # added to the variance of a row by layer normalisation, as by torch
 BLOCK = 32  # rows of the weight that `forward` goes through at a time
@@ -248,12 +249,12 @@ def backward(module: ir.Module, rows: int, wide: bool) -> None:
     f.build.ret_void()
 
 
-def update(module: ir.Module, rows: int, wide: bool) -> None:
+def update(module: ir.Module, rows: int, wide: bool, eights: bool) -> None:
     """AdamW with the gradient x^T g: `x (rows, K)`, `g (rows, N)`, `W`, its moving means `(K, N)`, and the numbers of a step.
 
-    The numbers are those of `ser.train.nn.kernels.Step`.
+    The numbers are those of `ser.train.nn.kernels.Step`; `eights` says that K is a multiple of 8.
     """
-    n, height, vectors = UPDATE[wide]
+    n, height, vectors = UPDATE_OF_MANY if wide and eights and rows > 16 else UPDATE[wide]
     f = Function(module, "update", 6, n)
     x, g, weight, mean, square, step, inputs, outputs = f.arguments
     build, places = f.build, [c * n for c in range(vectors)]

@@ -96,12 +96,12 @@ def fit(x: Tensor, weight: Tensor) -> bool:
 
 
 @cache
-def build(rows: int) -> Kernels:
-    """Compile the functions for a number of rows."""
+def build(rows: int, eights: bool = True) -> Kernels:
+    """Compile the functions for a number of rows; `eights`: K of all weights is a multiple of 8, not of 4 alone."""
     from ser.train.nn import kernel_code
 
-    products = kernel_code.forward, kernel_code.backward, kernel_code.update
-    writers = [partial(write, rows=rows, wide=is_wide()) for write in products]
+    writers = [partial(write, rows=rows, wide=is_wide()) for write in (kernel_code.forward, kernel_code.backward)]
+    writers.append(partial(kernel_code.update, rows=rows, wide=is_wide(), eights=eights))
     return Kernels(*_compiled({"forward": (4, 2), "backward": (3, 2), "update": (6, 2)}, writers))
 
 
@@ -223,7 +223,7 @@ def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, s
         weight, mean, square: `(runs, K * N)`; the moving means are those of the gradient and of its square.
     """
     x, g = _filled(x), _filled(g)
-    compiled = build(x.shape[1])
+    compiled = build(x.shape[1], x.shape[2] % 8 == 0)
     for addresses in zip(*map(_each, (x, g, weight, mean, square)), strict=True):
         compiled.update(*addresses, ctypes.addressof(step), x.shape[2], g.shape[2])
 

@@ -151,12 +151,12 @@ class Layer(nn.Module):
     def _attend(
         self, x: Tensor, source: Tensor, mask: Tensor, packing: Packing | None, source_packing: Packing | None
     ) -> Tensor:
-        """The first half of a layer with `post`."""
+        """The first half of a layer with `post`; in evaluation the attention is called as a module, which hooks see."""
         own = self.attention
-        if own.query is not None:
+        if self.training and own.query is not None:
             mixed = own.mix(x, source, mask, packing, source_packing)
             return residual(x, mixed, (own.output,), self.dropout, self.norm)
-        if packing is None and source.shape[:-1] == x.shape[:-1]:
+        if self.training and packing is None and source.shape[:-1] == x.shape[:-1]:
             return residual(x, source, (own.value, own.output), self.dropout, self.norm)
         out: Tensor = self.norm(x + self.dropout(own(x, source, mask, packing, source_packing)))
         return out
