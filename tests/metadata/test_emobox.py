@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ser.cli import main
-from ser.errors import ConfigError, CorpusError
+from ser.errors import ConfigError, CorpusError, NoCorpus
 from ser.metadata.build import build, keep
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.corpus import corpus
@@ -194,5 +194,5 @@ def test_fold_files_read_back_and_say_what_is_wrong(tmp_path: Path) -> None:
     one = pd.DataFrame({"utterance_id": ["a"]})
     with pytest.raises(ConfigError, match="'tset'"):
         read_folds(file, one)
-    with pytest.raises(ConfigError, match="cannot read the folds"):
+    with pytest.raises(NoCorpus, match="cannot read .*none.csv"):
         read_folds(tmp_path / "none.csv", one)

@@ -87,8 +87,8 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
     Lines of utterances that are not in the frame are passed over: a label scheme may leave some out.
 
     Raises:
-        ConfigError: there is no such file or column, a part is unknown, an utterance is in two parts of a fold, or the file
-            lacks one or was cut short.
+        CorpusError: there is no such file, or it is no table or was cut short.
+        ConfigError: there is no such column, a part is unknown, an utterance is in two parts of a fold, or the file lacks one.
     """
     lines = _read(path)
     position = {utterance: row for row, utterance in enumerate(frame["utterance_id"])}

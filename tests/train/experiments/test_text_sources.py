@@ -116,7 +116,7 @@ def test_results_are_stamped_and_not_compared_unless_by_name(space: Workspace) -
 
 def test_an_ablation_takes_simulated_text_by_name_only(space: Workspace) -> None:
     given = {"runs": 1, "epochs": 2, "jobs": 1, "device": "cpu", "protocol": "official", "head": "late"}
-    with pytest.raises((ConfigError, TrainingError), match="features of audio only"):
+    with pytest.raises((ConfigError, TrainingError), match="features of audio alone are used"):
         ablate("toy", space, **given)
     study = ablate("toy", space, **{**given, "head": "early"}, stores=["sound", "wordpiece+simulated"], simple="late")
     assert "simulated-text" in voids(study["stamps"])
