@@ -194,5 +194,5 @@ def test_fold_files_read_back_and_say_what_is_wrong(tmp_path: Path) -> None:
     one = pd.DataFrame({"utterance_id": ["a"]})
     with pytest.raises(ConfigError, match="'tset'"):
         read_folds(file, one)
-    with pytest.raises(NoCorpus, match="cannot read .*none.csv"):
+    with pytest.raises(NoCorpus, match="cannot read"):
         read_folds(tmp_path / "none.csv", one)
