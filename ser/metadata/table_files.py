@@ -161,7 +161,7 @@ def _by_column(lines: Iterable[tuple[int, Sequence[Any]]], path: Path, unit: str
             raise CorpusError(
                 f"{path}, {unit} {number}",
                 expected="as many fields as the header has",
-                found="more" if longer else "fewer: the file may be cut short",
+                found="more" if longer else "fewer" + (": the file may be cut short" if cells is rows[-1][1] else ""),
             )
     used = {k for k, name in enumerate(names) if name or any(_has_content(c[k]) for _, c in rows if k < len(c))}
     keys = {k: names[k] or f"column {k + 1}" for k in sorted(used)}
