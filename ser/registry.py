@@ -155,8 +155,13 @@ def constant(package: str, name: str) -> str:
 
 
 def unknown(kind: str, name: str, known: tuple[str, ...] | list[str], option: str = "") -> ConfigError:
-    """The error for a name that is not among the known ones, with the nearest of them."""
-    near = get_close_matches(name, known, n=1)
+    """The error for a name that is not among the known ones, with the nearest of them, in capitals or not.
+
+    >>> unknown("table", "EMODB", ["ravdess", "emodb"]).action
+    "Did you mean 'emodb'?"
+    """
+    by = {one.lower(): one for one in reversed(known)}
+    near = get_close_matches(name, known, n=1) or [by[one] for one in get_close_matches(name.lower(), by, n=1)]
     return ConfigError(
         f"unknown {kind} {name!r}",
         expected=f"one of {', '.join(known)}" if known else f"a {kind.rstrip(':')}, but there are none",

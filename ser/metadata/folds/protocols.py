@@ -4,14 +4,15 @@ A protocol is a pure function from the rows in use to folds of row positions. `D
 between training (with validation) and test; `ser.audit.sharing` checks the promise on the rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError, CorpusError
+from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.corpus import corpus
 from ser.metadata.folds.fold import Fold, FoldOptions, Rows, enough, leave_out
 from ser.metadata.folds.fold_file import read_folds
@@ -135,14 +136,22 @@ COUNTED = ("session", "speaker", "random")  # --folds says how many
 STRATIFIED = ("session", "speaker")  # random always is
 
 
+class _Unfit(CorpusError):
+    """A table lacks what a protocol needs."""
+
+
 def _require(table: Table, protocol: str, fits: bool, what: str) -> None:
     if not fits:
-        others = [p for p in PROTOCOLS if p != protocol]
-        raise CorpusError(
-            f"{table.dataset}: protocol {protocol} does not fit",
-            expected=what,
-            action=f"Choose another --protocol: {', '.join(others)}.",
-        )
+        raise _Unfit(f"{table.dataset}: protocol {protocol} does not fit", expected=what)
+
+
+def _fitting(table: Table, frame: pd.DataFrame, labels: Rows) -> Iterator[str]:
+    """The protocols that make folds of these rows, without options; `file` needs one."""
+    for name, made in PROTOCOLS.items():
+        with suppress(SerError):
+            made(table, frame, labels, FoldOptions())
+            yield name
+    yield "file with --fold-file FILE.csv"
 
 
 def default_protocol(table: Table, options: FoldOptions | None = None) -> str:
@@ -187,7 +196,11 @@ def make_folds(name: str, table: Table, frame: pd.DataFrame, labels: Rows, optio
         raise unknown("protocol", name, list(PROTOCOLS))
     options = options or FoldOptions()
     _refuse_useless(name, options)
-    folds = PROTOCOLS[name](table, frame, labels, options)
+    try:
+        folds = PROTOCOLS[name](table, frame, labels, options)
+    except _Unfit as error:
+        others = f"Choose another --protocol: {', '.join(_fitting(table, frame, labels))}."
+        raise CorpusError(error.problem, expected=error.expected, action=others) from None
     for fold in folds:
         for part, rows in fold.parts().items():
             if not len(rows):

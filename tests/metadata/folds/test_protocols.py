@@ -148,8 +148,10 @@ def test_the_default_follows_the_table() -> None:
 def test_a_protocol_that_does_not_fit_says_what_it_needs() -> None:
     table, frame, labels = corpus(split="", session="", speaker="")
     for protocol in ("official", "session", "speaker", "seed1"):
-        with pytest.raises(CorpusError, match=f"protocol {protocol} does not fit"):
-            make_folds(protocol, table, frame, labels)
+        with pytest.raises(
+            CorpusError, match=rf"protocol {protocol} does not fit; .* Choose another --protocol: random, file with"
+        ):
+            make_folds(protocol, table, frame, labels)  # and names none that does not fit either
     with pytest.raises(ConfigError, match="Did you mean 'speaker'"):
         make_folds("speakers", table, frame, labels)
     few = frame[:8]
