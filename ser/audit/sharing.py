@@ -2,7 +2,7 @@
 the test part has in common with training and validation; and the verdict on it that every record carries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -270,6 +270,21 @@ def judge_folds(
     independent = None if speaker is None or (speaker.unknown and not speaker.seen) else not speaker.seen
     lies = None if copies is None else {kind: locate_copies(p, frame, folds) for kind, p in copies.pairs().items()}
     return SharingVerdict(shares, independent, validation_share(frame, folds), lies)
+
+
+# What stamps say of an epoch, and what they say where validation picked none.
+_EPOCH = (
+    (", which picks the epoch too", " too"),
+    (": it picks the epoch by voices that are known, the test has new ones", ", and the test has new ones"),
+)
+
+
+def without_epoch(stamps: Sequence[str]) -> list[str]:
+    """The stamps of a result for which validation picked no epoch, as of a classical head, the last epoch or a few shots."""
+    found = list(stamps)
+    for ending, other in _EPOCH:
+        found = [s.removesuffix(ending) + other if s.endswith(ending) else s for s in found]
+    return found
 
 
 def sharing_stamps(found: SharingVerdict, facts: Mapping[str, Any], modalities: set[str]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.audit.sharing import without_epoch
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, CorpusError
 from ser.evaluation.systems.answers import Answers
@@ -123,7 +124,7 @@ def write_answers(
         why = f"; labels that are no class: {few(map(repr, outside))}" if outside and not answers.names else ""
         setup, more = _without(missing, setup, options, joined, where, why)
         stamps += more
-    stamps = [*setup.stamps, *system.stamps, *stamps]
+    stamps = [*without_epoch(setup.stamps), *system.stamps, *stamps]
     labels = {word: name or None for word, name in mapping.items()}
     facts = {**system.facts, "labels": labels, "missing": options.missing}
     asked = System(system.word, system.name, facts, ())

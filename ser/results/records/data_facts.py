@@ -143,6 +143,7 @@ class ConfigFacts(Model, kw_only=True, forbid_unknown_fields=False):
 
     inputs: list[InputFacts] = field(default_factory=list)
     average: str = "none"
+    selection: str = "last"
 
 
 class StatedFacts(Model, kw_only=True, forbid_unknown_fields=False):

@@ -161,16 +161,25 @@ def _again(part: Corpus, summary: Summary | FewshotSummary, space: Workspace, ve
     unhashed = {n: {k: v for k, v in s.items() if k != "sha256"} for n, s in part.stated.get("stores", {}).items()}
     stored = {k: v for k, v in {**part.stated, "stores": unhashed}.items() if k in keys}
     verdict.compare(stored, {k: again[k] for k in keys}, part.where)
-    return _stamps(name, expected, summary.stamps, verdict)
+    config = stated_facts(summary, summary.experiment).config
+    picked = config.selection != "last" and not isinstance(summary, FewshotSummary)
+    return _stamps(name, expected, summary.stamps, picked, verdict)
 
 
-def _stamps(name: str, expected: list[str], stamps: list[str], verdict: Verdict) -> set[str]:
-    """Find each stamp in the record, alone or, where there are several corpora, after the name of its corpus."""
+def _stamps(name: str, expected: list[str], stamps: list[str], picked: bool, verdict: Verdict) -> set[str]:
+    """Find each stamp in the record, alone or, where there are several corpora, after the name of its corpus.
+
+    Args:
+        picked: true if validation picked the epoch. Where it did not, stamps do not speak of it; older ones do.
+    """
+    from ser.audit.sharing import without_epoch
+
     found = set()
     for stamp in expected:
         verdict.numbers += 1
-        own = [s for s in (stamp, f"{name}: {stamp}") if s in stamps]
+        words = [stamp] if picked else without_epoch([stamp])
+        own = [s for one in {*words, stamp} for s in (one, f"{name}: {one}") if s in stamps]
         if not own:
-            verdict.add("$.stamps", "no such stamp", stamp)
+            verdict.add("$.stamps", "no such stamp", words[0])
         found.update(own)
     return found

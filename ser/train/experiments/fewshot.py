@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from ser.audit.sharing import without_epoch
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError
 from ser.metadata.folds.fold import Fold
@@ -191,7 +192,7 @@ def _prepare(target: str, source: str | None, options: FitOptions) -> tuple[Spli
     """Data and folds of the target, joined with the source where there is one, and the training on the source."""
     if source is not None:
         pair = prepare_pair(source, target, options)
-        return pair.setup, pair.first
+        return replace(pair.setup, stamps=without_epoch(pair.setup.stamps)), pair.first
     data = load(target, options)
     setup = split_data(data, options.protocol, options.fold_options, options.normalize, scheme_of(data, options))
     facts = {
@@ -203,7 +204,7 @@ def _prepare(target: str, source: str | None, options: FitOptions) -> tuple[Spli
         "normalize": options.normalize,
         "datasets": {target: setup.facts},
     }
-    stamps = setup.stamps + ([OWN] if options.normalize == "train" else [])
+    stamps = without_epoch(setup.stamps) + ([OWN] if options.normalize == "train" else [])
     return replace(setup, facts=facts, stamps=stamps), None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from msgspec import UNSET
 from msgspec.structs import replace as replace_fields
 
+from ser.audit.sharing import without_epoch
 from ser.audit.split_data import SplitData, tested_only
 from ser.metadata.folds.fold import Fold
 from ser.results.records.numbers import Suspect
@@ -26,7 +27,7 @@ from ser.train.loop.config import LOWEST, TARGET
 from ser.train.runs.experiment import Experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.options import FitOptions, read_options, with_options
-from ser.train.runs.recipe import make_recipe
+from ser.train.runs.recipe import make_recipe, picks_epoch
 from ser.train.runs.scheduler import train_all
 from ser.train.runs.source_target import CorpusPair, prepare_pair
 from ser.workspace import Workspace
@@ -140,6 +141,8 @@ def transfer_study(
         The study, as written (`ser.results.studies.transfer.Study`).
     """
     others = [v for v in variants if v.name not in (SOURCE_ONLY, TARGET_ONLY)]
+    picked = any(v.experiment is not None and picks_epoch(v.experiment.job.recipe) for v in variants)
+    said = pair.setup.stamps if picked else without_epoch(pair.setup.stamps)
 
     def record(fields: StudyFields, path: Path) -> transfer_record.Study:
         predictions = {v.name: v.result.predictions for v in variants}
@@ -159,7 +162,7 @@ def transfer_study(
         protocol=pair.setup.protocol,
         config={"head": options.head, "task": task, "variants": {v.name: v.result.config for v in variants}},
         data=pair.setup.facts,
-        stamps=[*pair.setup.stamps, *(f"{v.name}: {s}" for v in others for s in v.facts["stamps"])],
+        stamps=[*said, *(f"{v.name}: {s}" for v in others for s in v.facts["stamps"])],
         record=record,
     )
 

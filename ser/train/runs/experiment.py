@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from msgspec import UNSET, UnsetType
 
+from ser.audit.sharing import without_epoch
 from ser.audit.split_data import SplitData, split_data
 from ser.errors import ConfigError, SerError
 from ser.features.tensors import Tensors
@@ -27,7 +28,7 @@ from ser.train.runs.job import Job, Run
 from ser.train.runs.joined_corpora import scheme_of
 from ser.train.runs.options import FitOptions, with_stores
 from ser.train.runs.plan import device_of
-from ser.train.runs.recipe import Recipe, make_recipe, stamps_of
+from ser.train.runs.recipe import Recipe, make_recipe, picks_epoch, stamps_of
 
 
 @dataclass(eq=False)
@@ -184,7 +185,8 @@ def make_experiment(
     Args:
         config: the record's, see `ser.train.runs.identity.identity`.
         words: the first words of its name; head, protocol, scheme and hash follow.
-        stamps: sentences that its record must carry; those of the recipe are added.
+        stamps: sentences that its record must carry; those of the recipe are added. What they say of the epoch that
+            validation picks is left out where it picks none.
         tuning, balance: of its job.
 
     Raises:
@@ -194,6 +196,7 @@ def make_experiment(
     if options.save:
         check_saving(recipe, setup.folds)
     device = device_of(recipe, options.device)
+    said = stamps if picks_epoch(recipe) else without_epoch(stamps)
     name, path = name_and_file(
         options.workspace, options.output, name_words(words, recipe.head, setup.protocol, options), config
     )
@@ -206,7 +209,7 @@ def make_experiment(
         device=device,
         experiment=name,
         config_hash=config_hash(config),
-        stamps=[*stamps, *stamps_of(recipe, sampled=balance != "none")],
+        stamps=[*said, *stamps_of(recipe, sampled=balance != "none")],
         folder=path.with_suffix(""),
         refit=options.refit,
         save=options.save,

@@ -43,6 +43,11 @@ def again(learner: Learns, recipe: Recipe) -> Learns:
     return learner.under(recipe) if isinstance(learner, Learner) and isinstance(recipe, Config) else learner
 
 
+def picks_epoch(recipe: Recipe) -> bool:
+    """True if validation picks the epoch: not of a classical head, which has none, nor where the last one is taken."""
+    return isinstance(recipe, Config) and recipe.selection != "last"
+
+
 def stamps_of(recipe: Recipe, sampled: bool = False) -> list[str]:
     """Stamps of a recipe: sentences that a result of this head must carry.
 

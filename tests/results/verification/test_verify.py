@@ -409,6 +409,24 @@ def test_copies_that_were_found_after_training_are_no_fault(trained: Any) -> Non
     assert differences(path) == []
 
 
+@pytest.mark.parametrize("options", [{"head": "sklearn:GaussianNB"}, {**FAST, "head": "mlp", "selection": "last"}, FAST])
+def test_stamps_speak_of_an_epoch_where_validation_picks_one(trained: Any, options: dict[str, Any]) -> None:
+    from ser.train.experiments.fit import fit
+
+    fitted = fit("one", trained.space, protocol="random", **{"runs": 1, "jobs": 1, **options})
+    path = trained.space.results / f"{fitted['experiment']}.json"
+    shared = "speakers shared: 2 of the test speakers are in validation"
+    epoch = f"{shared}, which picks the epoch too"
+    expected, other = (epoch, f"{shared} too") if options is FAST else (f"{shared} too", epoch)
+    assert expected in fitted["stamps"]
+    assert any("epoch" in stamp for stamp in fitted["stamps"]) is (options is FAST)
+    assert differences(path) == []
+    # Records of heads without one said the same of the epoch until they were told apart.
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "stamps": [other if s == expected else s for s in content["stamps"]]}))
+    assert differences(path) == (["$.stamps"] if options is FAST else [])
+
+
 def test_a_true_label_that_is_not_the_tables_is_found(trained: Any) -> None:
     path = trained.space.results / f"{trained.fitted['experiment']}.json"
     for run in sorted(path.with_suffix("").glob("*.json")):
