@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import UNSET
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import ser
@@ -30,7 +32,7 @@ from ser.predict.onnx_head import ENDING, KEY, LENGTHS, WAVEFORM, OnnxFacts, Onn
 from ser.predict.predictor import Predictor
 from ser.predict.recordings import RecordingLike
 from ser.results.metrics.calibration import scaled
-from ser.train.checkpoint import SavedHead, load_head, refuse_others
+from ser.train.checkpoint import SavedHead, durations_of, load_head, refuse_others
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 from ser.workspace import Workspace, writing
@@ -238,7 +240,8 @@ def _describe(path: Path, heads: Sequence[SavedHead], waveform: WaveformFacts | 
     import onnx
 
     graph = onnx.load(str(path))
-    facts = OnnxFacts(ser=ser.__version__, heads=len(heads), waveform=waveform, head=heads[0].about)
+    about = replace(heads[0].about, durations=durations_of(heads) or UNSET)
+    facts = OnnxFacts(ser=ser.__version__, heads=len(heads), waveform=waveform, head=about)
     onnx.helper.set_model_props(graph, {KEY: dumps(facts)})
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))

@@ -1,6 +1,7 @@
 """Saved heads and their encoders: the bare answer to inputs that were checked."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,8 +27,8 @@ from ser.results.metrics.calibration import scaled
 from ser.results.records.find import find_heads
 from ser.results.records.names import HEAD
 from ser.results.result import Result
-from ser.train.checkpoint import load_head, refuse_others
-from ser.train.head_file import encoder_parts, need_parts, outside_parts, stated_facts
+from ser.train.checkpoint import durations_of, load_head, refuse_others
+from ser.train.head_file import Durations, encoder_parts, need_parts, outside_parts, stated_facts
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
 from ser.workspace import Workspace
@@ -115,6 +116,11 @@ class Judge:
     def knows_novelty(self) -> bool:
         """True where all heads say what is novel to them."""
         return all(head.knows_novelty for head in self.heads)
+
+    @cached_property
+    def durations(self) -> Durations | None:
+        """The lengths of the utterances in training that all heads know, s; None where they are not known."""
+        return durations_of(self.heads)
 
     def say_scales(self) -> None:
         """Say the scale of each dimension, of a head that knows them."""

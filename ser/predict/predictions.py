@@ -194,7 +194,7 @@ def long_note(names: Sequence[str], seconds: NDArray[np.float64], longest: float
     Args:
         names: of the recordings.
         seconds: their lengths, `(n,)`; NaN where they are not known.
-        longest: s, of the utterances in training; None where the head does not say.
+        longest: s, of the utterances in training, of several heads the least; None where none says.
     """
     if longest is None:
         return ""

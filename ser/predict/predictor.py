@@ -182,7 +182,7 @@ class Predictor(Judge):
             None,
             (
                 beyond_note(names, shares, columns, self.head.about.scales or {}),
-                long_note(names, seconds, self.head.longest),
+                long_note(names, seconds, None if self.durations is None else self.durations.max),
                 telephone_note(good, self.head.audio, self.rate),
                 *form_notes(good, self.head.audio, self.rate),
                 novelty_note(names, shares[:, -1]) if self.knows_novelty else "",

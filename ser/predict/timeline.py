@@ -402,13 +402,12 @@ def refuse_heads(predictor: Judge) -> None:
 
 def far_note(seconds: float, predictor: Judge) -> str:
     """A warning of windows far from the lengths that the head was trained on; "" where there is nothing to say."""
-    lengths = predictor.head.durations
-    if lengths is None or SHORT * lengths[0] <= seconds <= LONG * lengths[2]:
+    known = predictor.durations
+    if known is None or SHORT * known.min <= seconds <= LONG * known.max:
         return ""
-    low, middle, high = lengths
     return (
-        f"windows of {seconds:g} s are far from the utterances in training ({low:.1f} to {high:.1f} s, median {middle:.1f} s): "
-        f"take --window {middle:.1f}"
+        f"windows of {seconds:g} s are far from the utterances in training ({known.min:.1f} to {known.max:.1f} s, median "
+        f"{known.median:.1f} s): take --window {known.median:.1f}"
     )
 
 

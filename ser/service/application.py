@@ -70,7 +70,8 @@ class ModelFacts(BaseModel):
     dataset: str = Field(description="The corpora that it was trained on.")
     encoders: list[str]
     seconds: list[float] | None = Field(
-        description="Lengths of the utterances in training: shortest, median, longest; null where they are not known."
+        description="Lengths of the utterances in training: shortest, median, longest, of several heads those that all know; "
+        "null where they are not known."
     )
     stamps: list[str] = Field(description="Warnings on the data that it was trained on.")
 
@@ -204,7 +205,7 @@ def _add_facts(app: FastAPI, known: Models, batcher: Batcher, metrics: Metrics, 
 
 def _facts(name: str, predictor: Predictor) -> ModelFacts:
     about = predictor.head.about
-    scales = {} if about.scales is UNSET else about.scales
+    scales, known = {} if about.scales is UNSET else about.scales, predictor.durations
     return ModelFacts(
         name=name,
         target=predictor.head.target,
@@ -214,7 +215,7 @@ def _facts(name: str, predictor: Predictor) -> ModelFacts:
         heads=predictor.averaged,
         dataset=about.dataset,
         encoders=[encoder.name for encoder in predictor.encoders],
-        seconds=None if predictor.head.durations is None else list(predictor.head.durations),
+        seconds=None if known is None else [known.min, known.median, known.max],
         stamps=about.stamps,
     )
 

@@ -19,7 +19,17 @@ from ser.metadata.targets import EMOTION
 from ser.train.classical.classifier import Classical, neural_only
 from ser.train.classical.learner import pooled, shares_of
 from ser.train.classical.saved import pack, unpack, unusable_classifier
-from ser.train.head_file import CLASSIFIER, AudioForm, HeadFacts, StoredInput, Unit, head_facts, read_head, write_head
+from ser.train.head_file import (
+    CLASSIFIER,
+    AudioForm,
+    Durations,
+    HeadFacts,
+    StoredInput,
+    Unit,
+    head_facts,
+    read_head,
+    write_head,
+)
 from ser.train.heads._base import groups_of, part_of, plugin
 from ser.train.loop.config import Config
 from ser.train.loop.data import Data, Resident, inputs_of
@@ -127,17 +137,6 @@ class SavedHead:
         if isinstance(self.config, Classical):
             raise neural_only(self.config.head)
         return self.config
-
-    @property
-    def longest(self) -> float | None:
-        """The length of the longest utterance in training, s; None where the head does not say."""
-        return None if self.durations is None else self.durations[2]
-
-    @property
-    def durations(self) -> tuple[float, float, float] | None:
-        """The lengths of the shortest, the middle and the longest utterance in training, s; None where they are not known."""
-        found = self.about.durations
-        return (found.min, found.median, found.max) if found is not UNSET and found.max > 0 else None
 
     @property
     def audio(self) -> AudioForm | None:
@@ -320,6 +319,19 @@ def refuse_others(files: Sequence[Path], heads: Sequence[SavedHead]) -> None:
                     expected=f"heads of one experiment: {wanted}",
                     found=own,
                 )
+
+
+def durations_of(heads: Sequence[SavedHead]) -> Durations | None:
+    """The lengths of the utterances in training that all of some heads know; None where none of them says.
+
+    Each head was trained on others: `min` is the largest of theirs, `max` the smallest, `median` that of their medians.
+    """
+    stated = [head.about.durations for head in heads]
+    known = [one for one in stated if one is not UNSET and one.max > 0]
+    if not known:
+        return None
+    middle = float(np.median([one.median for one in known]))
+    return Durations(min=max(one.min for one in known), median=middle, max=min(one.max for one in known))
 
 
 def _other_sources(facts: HeadFacts) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import soxr
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import ser
@@ -25,7 +26,7 @@ from ser.predict.predictions import Heard, as_text, form_notes, is_beyond_chance
 from ser.predict.recordings import Recording
 from ser.results.records.find import find_heads
 from ser.results.records.kinds import read_summary
-from ser.train.checkpoint import head_facts, load_head
+from ser.train.checkpoint import durations_of, head_facts, load_head
 from ser.train.head_file import AudioForm
 from tests.conftest import table_of_speech
 
@@ -294,6 +295,27 @@ def test_the_head_says_how_long_its_training_utterances_were(trained: Path, mode
     assert "samples 2 (" in warning
 
 
+def test_a_recording_is_long_by_the_head_whose_training_utterances_were_shortest(
+    model: Path, good: Path, tmp_path: Path
+) -> None:
+    """Each head of a cross-validation was trained on others, and all of them answer."""
+    with safe_open(model, framework="pt") as file:
+        about = json.loads(file.metadata()["ser"])
+    samples, rate = soundfile.read(good)
+    seconds = len(samples) / rate
+    files = []
+    for k, longest in enumerate((9 * seconds, seconds / 3)):
+        own = {"min": (k + 1) * seconds / 9, "median": seconds / 5, "max": longest}
+        save_file(load_file(model), tmp_path / f"{k}.safetensors", metadata={"ser": json.dumps({**about, "durations": own})})
+        files.append(tmp_path / f"{k}.safetensors")
+    said: list[str] = []
+    predictor = ser.Predictor(files, say=said.append)
+    predictor.predict([good])
+    assert [line for line in said if f"as the longest utterance in training ({seconds / 3:.1f} s)" in line]
+    assert predictor.durations == durations_of([load_head(file) for file in files])
+    assert msgspec.structs.astuple(predictor.durations) == (2 * seconds / 9, seconds / 5, seconds / 3)
+
+
 def test_recordings_of_another_band_or_with_more_channels_are_named(
     trained: Path, model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -424,8 +446,6 @@ def test_few_beyond_the_limit_are_no_news() -> None:
 
 def test_a_prediction_that_is_not_finite_is_no_answer(model: Path, good: Path, tmp_path: Path) -> None:
     """A head of such weights may be refused when it is read; else its answers are errors."""
-    from safetensors import safe_open
-
     with safe_open(model, framework="pt") as file:
         metadata = file.metadata()
     tensors = load_file(model)
@@ -453,8 +473,6 @@ def test_an_experiment_answers_by_the_mean_of_its_heads(trained: Path, good: Pat
 
 
 def test_heads_of_several_experiments_are_not_averaged(model: Path, tmp_path: Path) -> None:
-    from safetensors import safe_open
-
     with safe_open(model, framework="pt") as file:
         about = json.loads(file.metadata()["ser"])
     about["classes"] = about["classes"][::-1]

@@ -125,8 +125,8 @@ class _Fixed:
     classes = ("loud", "soft")
     dimensions: tuple[str, ...] = ()
     reads_dialogues = knows_novelty = False
-    rate = RATE
-    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", durations=None, audio=None)
+    rate, durations = RATE, None
+    head = SimpleNamespace(target="emotion", inputs=(), standardises_by="", audio=None)
 
     def say(self, line: str) -> None:
         raise AssertionError(line)

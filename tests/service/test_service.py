@@ -104,7 +104,8 @@ def test_the_notes_are_those_of_the_predictor(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(predictor, "say", said.append)
-    length = 3 * float(predictor.head.longest or 0)
+    assert predictor.durations is not None
+    length = 3 * predictor.durations.max
     call = wav(length, rate=8000, channels=2)
     predictor.predict(call)
     notes = ask(client, call, "bytes 1").json()["notes"]
