@@ -12,7 +12,7 @@ from ser.export.origins import Origin, limits
 from ser.jsonfile import plain
 from ser.metadata.targets import DIMENSIONS
 from ser.results.cells import head_of, interval, number, over_runs
-from ser.results.records.data_facts import DataFacts, data_facts
+from ser.results.records.data_facts import DataFacts, data_facts, dropped_in_words
 from ser.results.records.model import Summary
 from ser.results.records.numbers import chance
 from ser.results.records.stamps import EQUAL_RUNS
@@ -168,7 +168,7 @@ def _datasets(facts: DataFacts) -> dict[str, DataFacts]:
 
 
 def _left_out(facts: DataFacts) -> str:
-    left = ", ".join(f"{reason}: {count}" for reason, count in facts.dropped.items())
+    left = dropped_in_words(facts.dropped)
     return f"; left out: {left}" if left else ""
 
 

@@ -4,6 +4,7 @@
 refuses a file in which one has another, so that a record from elsewhere ends in a result or in one error.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET, UnsetType, field
@@ -169,3 +170,19 @@ def data_facts(record: Any) -> DataFacts:
         ConfigError: as `stated_facts`.
     """
     return stated_facts(record, record.experiment).data
+
+
+def dropped_in_words(dropped: Mapping[str, int]) -> str:
+    """The utterances of a table that are not in use, by reason; one with labels behind it is named once.
+
+    >>> dropped_in_words({"not in scheme 4: boredom": 24, "not in scheme 4: fear": 3, "no mfcc features": 2})
+    'not in scheme 4: 27 (boredom 24, fear 3), no mfcc features: 2'
+    """
+    found: dict[str, dict[str, int]] = {}
+    for words, count in dropped.items():
+        reason, _, label = words.partition(": ")
+        found.setdefault(reason, {})[label] = count
+    return ", ".join(
+        f"{reason}: {sum(of.values())}" + (f" ({', '.join(f'{label} {n}' for label, n in of.items())})" if any(of) else "")
+        for reason, of in found.items()
+    )

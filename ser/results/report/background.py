@@ -10,7 +10,7 @@ from ser.jsonfile import plain
 from ser.metadata.targets import has_classes
 from ser.results.blocks import Block, Command, Facts, Notice, Section, Table, Text
 from ser.results.cells import ABSENT, date, many
-from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts
+from ser.results.records.data_facts import AuditFacts, DataFacts, FoldFacts, data_facts, dropped_in_words
 from ser.results.records.find import dataset_of, fact_of, is_system, word_of
 from ser.results.records.model import AnySummary, Environment, Opening, tested_utterances
 from ser.results.stored_result import StoredResult
@@ -94,7 +94,7 @@ def _left_out(data: DataFacts) -> str:
     if data.datasets:
         found = {name: _left_out(part) for name, part in data.datasets.items()}
         return "; ".join(f"{name}: {reasons}" for name, reasons in found.items() if reasons)
-    return ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())
+    return dropped_in_words(data.dropped)
 
 
 def code_of(environment: Environment) -> str:

@@ -7,6 +7,7 @@ from ser.metadata.targets import has_classes
 from ser.results.blocks import Block, Command, Facts, Notice, Table, Text
 from ser.results.cells import ABSENT, TESTED, date, disagreement, head_of, interval, many, number, runs_interval, score, tested
 from ser.results.metrics.suite import REASONS, REASONS_OF_CCC
+from ser.results.records.data_facts import dropped_in_words
 from ser.results.records.evaluated_output import EvaluatedOutput
 from ser.results.records.evaluation import AnyEvaluation, Evaluation, SuiteCheck
 from ser.results.records.numbers import Comparison, chance
@@ -42,7 +43,7 @@ def evaluation_facts(result: StoredResult) -> FactRows:
         ("heads", heads if model.kind == "experiment" else "one saved head"),
     ]
     if data.dropped:
-        rows.append(("left out", ", ".join(f"{reason}: {count}" for reason, count in data.dropped.items())))
+        rows.append(("left out", dropped_in_words(data.dropped)))
     beside = [file.path for file in record.files.values()]
     rows += [("tables", ", ".join(beside))] if beside else []
     shown = getattr(record, "explanations", None)

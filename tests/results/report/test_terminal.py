@@ -211,8 +211,9 @@ def test_text_of_one_run_without_validation(
 def test_text_says_what_was_left_out(tmp_path: Path, write_experiment: Write) -> None:
     _, summary = write_experiment(tmp_path)
     assert "left out" not in _facts(text(summary, "f"))
-    summary["data"]["dropped"] = {"not in scheme 4: fear": 43, "no mfcc features": 2}
-    assert _facts(text(summary))["left out"] == "not in scheme 4: fear: 43, no mfcc features: 2"
+    summary["data"]["dropped"] = {"not in scheme 4: fear": 43, "not in scheme 4: several labels": 1, "no mfcc features": 2}
+    expected = "not in scheme 4: 44 (fear 43, several labels 1), no mfcc features: 2"
+    assert _facts(text(summary))["left out"] == expected
     datasets = {"a": {"dropped": {"no mfcc features": 1}}, "b": {"dropped": {}}, "c": {"dropped": {"x": 3}}}
     summary["data"] = {"source": "a", "target": "c", "datasets": datasets}
     assert _facts(text(summary))["left out"] == "a: no mfcc features: 1; c: x: 3"
