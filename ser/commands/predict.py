@@ -116,8 +116,14 @@ def command(
     sox new.flac -t wav - | ser predict - --model fit-mine
     ser predict call.wav --model fit-mine --window 4 --hop 1 --channels split --vad silero
     """
+    from ser.audio.files import PIPE
     from ser.errors import ConfigError
-    from ser.predict.inputs import inputs_of_command
+    from ser.predict.inputs import files_to_follow, inputs_of_command
+
+    # Before heads and encoders are loaded, for which torch alone takes seconds: a bad list is to cost none of them.
+    early = window is None and Path(PIPE) not in files
+    inputs = inputs_of_command(files, texts, table, False, channels, raw) if early else None
+    heard = None if window is None else files_to_follow(files, texts or table, raw)
     from ser.predict.long_recordings import follow, only_with_window
     from ser.predict.onnx_head import check_runtime
     from ser.predict.predictions import abstain, as_text, check_confidence
@@ -145,7 +151,8 @@ def command(
         session.warn(f"the answers are {whose} in {used[0].parent}{on}")
     check_confidence(min_confidence, predictor.head.target)
     if options is None:
-        inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels, raw)
+        if inputs is None or predictor.reads_dialogues:
+            inputs = inputs_of_command(files, texts, table, predictor.reads_dialogues, channels, raw)
         drawn: list[Path] = []
         if picture is not None:
             from ser.predict.pictures import pictures, places
@@ -159,7 +166,8 @@ def command(
         failed = bool((found["error"] != "").any())
     else:
         failed = False
-        for found in follow(predictor, files, texts or table, options, raw, row_by_row=form == "jsonl"):
+        assert heard is not None
+        for found in follow(predictor, heard, options, raw, row_by_row=form == "jsonl"):
             click.echo(as_text(found, form))
             failed |= bool((found["error"] != "").any())
     if failed:

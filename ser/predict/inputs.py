@@ -307,6 +307,23 @@ def inputs_of_paths(paths: Sequence[Path], texts: Path | None, dialogues: bool, 
     return replace(check_inputs(_heard(files, raw), lines, names), dialogues_by=by, left_out=left_out)
 
 
+def files_to_follow(paths: Sequence[Path], other: Path | None, raw: str | None) -> tuple[list[Path], str]:
+    """The recordings that are followed over time, and in words the files of folders that are left out.
+
+    Args:
+        other: a list or a file of texts, which do not go with it.
+        raw: as of `inputs_of_command`.
+
+    Raises:
+        ConfigError: no files, a list, raw samples of files or of another form.
+    """
+    if other is not None:
+        raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
+    refuse_raw_files(raw, paths)
+    raw_format(raw)
+    return ([Path(PIPE)], "") if list(paths) == [Path(PIPE)] else audio_files(paths)
+
+
 def refuse_raw_files(raw: str | None, paths: Sequence[Path]) -> None:
     """Refuse raw samples where standard input is not read.
 

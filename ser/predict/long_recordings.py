@@ -17,7 +17,7 @@ from ser.audio.files import PIPE
 from ser.audio.streams import BLOCK, Stream, open_file, open_pipe, raw_format
 from ser.errors import AudioError, ConfigError
 from ser.metadata.targets import DIMENSIONS
-from ser.predict.inputs import audio_files, channel_numbers, refuse_raw_files
+from ser.predict.inputs import channel_numbers
 from ser.predict.judge import Judge
 from ser.predict.recordings import full_scale, pipe
 from ser.predict.timeline import ROWS, Timeline, TimelineOptions, TimelineRow, columns_of, refuse_heads
@@ -42,24 +42,21 @@ def only_with_window(options: dict[str, Any]) -> None:
 
 
 def follow(
-    predictor: Judge, files: Sequence[Path], other: Path | None, options: TimelineOptions, raw: str | None, *, row_by_row: bool
+    predictor: Judge, files: tuple[Sequence[Path], str], options: TimelineOptions, raw: str | None, *, row_by_row: bool
 ) -> Iterator[pd.DataFrame]:
     """Follow recordings over time, one after another; `-` is standard input.
 
     Args:
-        other: a list or a file of texts, which do not go with it.
+        files: as of `files_to_follow`.
         raw: `RATE` or `RATExCHANNELS` of raw samples on standard input.
         row_by_row: give each row as soon as it is decided; else one table of all.
 
     Raises:
-        ConfigError: no files, a list, raw samples of files, or a head that cannot hear windows.
+        ConfigError: a head that cannot hear windows.
     """
-    if other is not None:
-        raise ConfigError(f"{other} beside --window", expected="recordings alone, whose words and turns are not known")
-    refuse_raw_files(raw, files)
     refuse_heads(predictor)
     form = raw_format(raw)
-    paths, left_out = ([Path(PIPE)], "") if list(files) == [Path(PIPE)] else audio_files(files)
+    paths, left_out = files
     if left_out:
         predictor.say(f"left out: {left_out}")
     predictor.say_scales()

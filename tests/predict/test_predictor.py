@@ -72,6 +72,32 @@ def test_predict_lists_files_that_cannot_be_used(trained: Path, capsys: pytest.C
     assert "probability" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--list", "bad.csv"], "unknown column of bad.csv: 'fiel'"),
+        (["--texts", "nothing.txt", "a.wav"], "there is no file nothing.txt"),
+        (["empty"], "no audio found"),
+        (["empty", "--window", "2"], "no audio found"),
+        (["--list", "bad.csv", "--window", "2"], "bad.csv beside --window"),
+    ],
+)
+def test_bad_inputs_are_refused_before_a_head_is_loaded(
+    words: list[str],
+    problem: str,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ser.predict.judge.load_head", None)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.csv").write_text("fiel,start\na.wav,0\n")
+    assert main(["predict", *words, "--model", "mine", "--workspace", str(trained)]) == 2
+    assert problem in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_head_is_refused(trained: Path) -> None:
     with pytest.raises(ConfigError, match="is not a saved head of ser"):
         load_head(trained / "metadata" / "mine.csv")

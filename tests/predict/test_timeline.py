@@ -115,7 +115,7 @@ def test_a_timeline_says_the_scales_of_its_dimensions(
     about = msgspec.structs.replace(predictor.head.about, scales={"arousal": {"low": 1, "high": 7}})
     monkeypatch.setattr(predictor, "head", replace(predictor.head, about=about))
     monkeypatch.setattr(predictor, "say", said.append)
-    next(follow(predictor, [trained / "call.wav"], None, TimelineOptions(4.0), None, row_by_row=True))
+    next(follow(predictor, ([trained / "call.wav"], ""), TimelineOptions(4.0), None, row_by_row=True))
     assert "scales: arousal 1 to 7" in said
 
 
