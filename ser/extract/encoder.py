@@ -71,6 +71,7 @@ class Encoder(ABC):
         vocabulary: for integer features (word pieces), the number of ids; 0 otherwise.
         processes: true where utterances are best spread over worker processes (signal processing); false where the encoder
             uses the machine by itself (torch models).
+        threads: true where `encode` may be called in several threads, and one lets the others compute meanwhile.
         identity: all that changes the values: plugin, model id, revision, sha256 of the weights, layer, pooling,
             preprocessing, dtype, versions of libraries that compute. JSON-able. A store of another identity is refused.
         assets: small texts that belong to the features (a tokenizer), kept in the store.
@@ -90,6 +91,7 @@ class Encoder(ABC):
     minimum: int = 1
     vocabulary: int = 0
     processes: bool = False
+    threads: bool = False
     identity: JsonObject
     assets: dict[str, str]
     device: str = "cpu"

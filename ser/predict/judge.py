@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,8 +32,11 @@ from ser.train.checkpoint import durations_of, load_head, refuse_others
 from ser.train.head_file import Durations, encoder_parts, need_parts, outside_parts, stated_facts
 from ser.train.model_folder import heads_and_temperatures
 from ser.train.nn.layers import Input
+from ser.workers import thread_pool
+from ser.workers.threads import cores
 from ser.workspace import Workspace
 
+ROWS = 4  # for each thread, that are read and then encoded at once
 # The reason why each of some inputs cannot be used, the lengths in s, and outputs; see `Judge.judge`.
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
 
@@ -141,7 +145,7 @@ class Judge:
         self._refuse(inputs)
         errors = np.full(len(inputs), "", dtype=object)
         seconds = np.full(len(inputs), np.nan)
-        features = [self._features(inputs, k, errors, seconds, heard) for k in range(len(inputs))]
+        features = self._features(inputs, errors, seconds, heard)
         self._refuse_alone(inputs, errors)
         return errors, seconds, self._shares(inputs, features, errors)
 
@@ -190,27 +194,58 @@ class Judge:
             )
 
     def _features(
+        self, inputs: Inputs, errors: NDArray[Any], seconds: NDArray[np.float64], heard: dict[int, Heard] | None
+    ) -> list[list[NDArray[Any]]]:
+        """Compute the features of each row for each encoder; where a row cannot be used, note the error and give none.
+
+        Where all encoders can, a few rows are encoded at once in threads; their values are the same.
+        """
+        jobs = cores() if len(inputs) > 1 and all(encoder.threads for encoder in self.encoders) else 1
+        some = 1 if jobs == 1 else ROWS * jobs
+        found: list[list[NDArray[Any]]] = []
+        for first in range(0, len(inputs), some):
+            rows = range(first, min(first + some, len(inputs)))
+            units = [(self._read(inputs, row, errors, seconds, heard), row, errors) for row in rows]
+            if jobs == 1:
+                found += [self._encoded(*unit) for unit in units]
+            else:
+                found += [
+                    features for _, features in sorted(thread_pool.finished(self._encoded, units, jobs), key=itemgetter(0))
+                ]
+        return found
+
+    def _read(
         self,
         inputs: Inputs,
         row: int,
         errors: NDArray[Any],
         seconds: NDArray[np.float64],
         heard: dict[int, Heard] | None = None,
-    ) -> list[NDArray[Any]]:
-        """Compute the features of a row for each encoder; where it cannot be used, note the error and give none."""
-        found = []
+    ) -> list[Any]:
+        """What each encoder reads of a row; where it cannot be used, note the error."""
+        found: list[Any] = []
         try:
             sound = None
             for encoder in self.encoders:
                 if encoder.modality == "text":
-                    found.append(encoder.encode([inputs.texts[row] if inputs.texts else ""])[0])
-                else:
-                    assert inputs.recordings is not None
-                    sound = sound or inputs.recordings[row].decode()
-                    name, seconds[row] = inputs.recordings[row].name, len(sound.audio) / sound.rate
-                    if heard is not None and row not in heard:
-                        heard[row] = Heard.of(name, sound, measured=len(heard) < LOOKED_AT)
-                    found.append(encoder.encode([audio_for(encoder, sound.audio, sound.rate, name)])[0])
+                    found.append(inputs.texts[row] if inputs.texts else "")
+                    continue
+                assert inputs.recordings is not None
+                sound = sound or inputs.recordings[row].decode()
+                name, seconds[row] = inputs.recordings[row].name, len(sound.audio) / sound.rate
+                if heard is not None and row not in heard:
+                    heard[row] = Heard.of(name, sound, measured=len(heard) < LOOKED_AT)
+                found.append(audio_for(encoder, sound.audio, sound.rate, name))
+        except AudioError as error:
+            errors[row] = error.line()
+        return found
+
+    def _encoded(self, given: list[Any], row: int, errors: NDArray[Any]) -> list[NDArray[Any]]:
+        """Compute the features of a row of what the encoders read, as `_features`."""
+        found: list[NDArray[Any]] = []
+        try:
+            for encoder, one in zip(self.encoders, given if not errors[row] else (), strict=False):
+                found.append(encoder.encode([one])[0])
                 if not np.isfinite(found[-1]).all():
                     raise _not_finite(encoder)
         except AudioError as error:

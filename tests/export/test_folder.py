@@ -140,7 +140,7 @@ def test_another_reader_computes_the_head_from_config_and_tensors_alone(exported
     predictor = ser.Predictor(exported / config["heads"][0]["file"])
     tensors = load_file(exported / config["heads"][0]["file"])
     (source,) = config["inputs"]
-    features = predictor._features(_inputs(clip), 0, np.array([""], dtype=object), np.array([0.0]))[0]
+    features = predictor._features(_inputs(clip), np.array([""], dtype=object), np.array([0.0]), None)[0][0]
     x = (features - tensors[f"mean:{source['name']}"]) / tensors[f"std:{source['name']}"]
     x = np.clip(x, -config["normalisation"]["limit"], config["normalisation"]["limit"])
     weights = {

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from safetensors.torch import load_file, save_file
 import ser
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
+from ser.extract.encoders import egemaps
+from ser.extract.options import EncoderOptions
 from ser.features.stores.store import FeatureStore
 from ser.predict.inputs import audio_files
 from ser.predict.pictures import draw, spectrogram
@@ -340,6 +343,27 @@ def test_a_recording_is_long_by_the_head_whose_training_utterances_were_shortest
     assert [line for line in said if f"as the longest utterance in training ({seconds / 3:.1f} s)" in line]
     assert predictor.durations == durations_of([load_head(file) for file in files])
     assert msgspec.structs.astuple(predictor.durations) == (2 * seconds / 9, seconds / 5, seconds / 3)
+
+
+def test_rows_are_encoded_in_threads_where_the_encoder_can(
+    trained: Path, model: Path, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [good, trained / "nothing.wav", *sorted((trained / "corpus" / "AudioWAV").glob("*.wav"))[:12]]
+    one_by_one = ser.Predictor(model).predict(files)
+    predictor = ser.Predictor(model)
+    (encoder,) = predictor.encoders
+    encode, met, begun = encoder.encode, threading.Barrier(2), iter(range(len(files)))
+
+    def meeting(inputs: Any) -> Any:
+        if next(begun) < 2:
+            met.wait(60)  # for another that is encoding too
+        return encode(inputs)
+
+    monkeypatch.setattr(encoder, "threads", True, raising=False)
+    monkeypatch.setattr(encoder, "encode", meeting)
+    monkeypatch.setattr("ser.predict.judge.cores", lambda: 2)
+    pd.testing.assert_frame_equal(predictor.predict(files), one_by_one)
+    assert egemaps.load("egemaps", EncoderOptions()).threads
 
 
 def test_recordings_of_another_band_or_with_more_channels_are_named(

@@ -28,6 +28,7 @@ class Smile(Encoder):
 
     modality = "audio"
     processes = True
+    threads = True  # a handle of its own for each call, during which Python is free
     sample_rate = SAMPLE_RATE
     minimum = MINIMUM
 
