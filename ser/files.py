@@ -151,6 +151,22 @@ def require_new(path: Path | str, overwrite: bool) -> None:
         raise ConfigError(f"{path} is there already", action="Name another file, or write over it: --overwrite.")
 
 
+def require_new_beside(record: Path, *others: Path) -> None:
+    """Refuse a name of the user's for a new record beside which other files are to lie, where one is that would be lost.
+
+    Where the record is there, they are those of an earlier one, and are written again with it.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    found = None if record.exists() else next((path for path in others if os.path.lexists(path)), None)
+    if found is not None:
+        raise ConfigError(
+            f"{found} is there already, and would be lost: it would lie beside {record.name}",
+            action="Choose another --output, or move that file away.",
+        )
+
+
 def read_bytes(path: Path | str) -> bytes:
     """The content of a regular file.
 

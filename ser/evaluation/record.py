@@ -12,6 +12,7 @@ from ser.audit.split_data import tested_only
 from ser.evaluation.evaluated_model import EvaluatedModel, EvaluationOptions, Key
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.normalise import STAMPS
+from ser.files import require_new_beside
 from ser.jsonfile import TableFile
 from ser.metadata import languages, ledger
 from ser.metadata.table import Table, load_table
@@ -185,10 +186,16 @@ def place(model: EvaluatedModel, space: Workspace, output: Path | None, options:
         output: a file that was named; None makes the name, in which the scheme of the record has no place.
 
     Raises:
-        ConfigError: `output` does not end in `.json`, or is something else than an evaluation.
+        ConfigError: `output` does not end in `.json`, is something else than an evaluation, or is new and one of the tables
+            beside it would take the place of another file.
     """
     if output is not None:
         refuse_to_replace(output, Evaluation, OutputEvaluation)
+        own = (options.dataset or model.tested) in (None, *model.corpora)
+        names = ["tta"] * options.tta + ["suite"] * options.suite + ["predictions"] * (not own)
+        names += [f"novelty-{safe(kind)}" for kind in options.novelty]
+        folders = [output.with_name(f"{_stem(output)}.explanations")] if options.explain else []
+        require_new_beside(output, *(output.with_name(f"{_stem(output)}.{name}.csv") for name in names), *folders)
         return output
     amount, examples = model.amount.replace("%", "pct").replace(" ", ""), options.examples
     words = [options.dataset or model.tested or "", _scheme_word(options.scheme, model), amount]
@@ -219,11 +226,16 @@ def safe(word: str) -> str:
     return re.sub(r"[^A-Za-z0-9+_.-]+", "_", word)
 
 
+def _stem(record: Path) -> str:
+    """The name of a record, with which those of the files beside it begin."""
+    return record.name.removesuffix(".json")
+
+
 def write_tables(path: Path, files: dict[str, pd.DataFrame]) -> dict[str, NumbersTable]:
     """Write CSV files beside the record, from which its numbers were made; return their names, sizes and hashes."""
     found = {}
     for name, table in files.items():
-        file = path.with_name(f"{path.name.removesuffix('.json')}.{name}.csv")
+        file = path.with_name(f"{_stem(path)}.{name}.csv")
         columns = {c: "float32" for c in table.columns if c.startswith("p_")}
         content = table.astype(columns).to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
         with writing(file) as temporary:

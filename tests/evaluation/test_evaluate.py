@@ -443,6 +443,24 @@ def test_a_record_of_another_kind_is_not_written_over(trained: Path, tmp_path: P
         assert evaluate("whole", trained, output=output)[1] == output
 
 
+def test_tables_beside_a_record_that_was_named_take_no_place_of_other_files(trained: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.json"
+    for name in ("mine.predictions.csv", "mine.novelty-b.csv"):
+        (tmp_path / name).write_text("my own\n")
+        with pytest.raises(ConfigError, match=rf"{name} is there already, and would be lost"):
+            evaluate("whole", trained, output=output, dataset="b", novelty=["b"] if "novelty" in name else [])
+        assert (tmp_path / name).read_text() == "my own\n"
+        (tmp_path / name).unlink()
+    (tmp_path / "mine.predictions.csv").write_text("my own\n")
+    evaluate("whole", trained, output=output)  # of the heads' own corpus there is none
+    (tmp_path / "mine.predictions.csv").unlink()
+    for _ in range(2):  # tables of an evaluation are written again with it
+        evaluate("whole", trained, output=output, dataset="b")
+    (tmp_path / "other.explanations").mkdir()
+    with pytest.raises(ConfigError, match=r"other\.explanations is there already"):
+        evaluate("whole", trained, output=tmp_path / "other.json", explain=True)
+
+
 def views_of(
     space: Path,
     change: float,

@@ -10,7 +10,7 @@ from msgspec import convert
 import ser
 from ser.audit.record import AuditRecord
 from ser.errors import ConfigError, SerError
-from ser.files import require_new
+from ser.files import require_new, require_new_beside
 from ser.jsonfile import plain
 from ser.registry import load, names
 from ser.results.blocks import Block, Report, Section, Table, Text
@@ -63,6 +63,8 @@ def report_of(
         raise ConfigError(f"--output {output} looks like a record", expected=f"a file ending in {plugin.ENDING}")
     if output is not None:
         require_new(output, overwrite)
+        if not overwrite and hasattr(plugin, "FOLDER"):
+            require_new_beside(output, output.with_name(f"{output.stem}{plugin.FOLDER}"))
     else:
         first = results[0].path
         more = f"-and-{len(results) - 1}-more" if len(results) > 1 else ""

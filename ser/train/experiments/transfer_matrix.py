@@ -16,6 +16,7 @@ from ser.audit.split_data import SplitData, describe_data, tested_only
 from ser.errors import ConfigError
 from ser.features.shared_audio import stamps as shared_audio
 from ser.features.tensors import Tensors
+from ser.files import require_new_beside
 from ser.metadata import languages
 from ser.metadata.folds.fold import Fold
 from ser.registry import words
@@ -82,6 +83,8 @@ def matrix(
     """
     given = read_options(matrix, workspace, head, options, learns)
     given = replace(given, refit="auto" if is_classical(head) else "never")
+    if given.output is not None:
+        require_new_beside(given.output, *(given.output.with_suffix(ending) for ending in (".csv", f".{Study.PICTURE}.png")))
     corpora = _prepare(_named(datasets, given), given)
     number = len(corpora.parts)
     across = [_across(corpora, k, given) for k in range(number)]

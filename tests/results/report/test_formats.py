@@ -301,6 +301,11 @@ def test_every_format(folder: Path, tmp_path: Path, form: str, request: pytest.F
     assert result.exit_code == 0, result.output
     (path,) = workspace.glob("results/*.report.*")
     assert path.stat().st_size > 1000
+    if form == "md":
+        (tmp_path / "mine_files").mkdir()
+        refused = _report("one", "--workspace", workspace, "--output", tmp_path / "mine.md")
+        assert "mine_files is there already, and would be lost" in str(refused.exception)
+        assert _report("one", "--workspace", workspace, "--output", tmp_path / "mine.md", "--overwrite").exit_code == 0
     if form in ("csv", "latex"):
         again = path.read_bytes()
         refused = _report("one", "--workspace", workspace, "--output", path)  # by its ending

@@ -215,6 +215,15 @@ def test_a_matrix_of_two_is_both_directions_and_both_fits(maker: Any, units: lis
     assert "cross-language: german -> english" in study["stamps"]
 
 
+@pytest.mark.parametrize("ending", [".csv", ".matrix.png"])
+def test_a_matrix_takes_no_place_of_other_files(maker: Any, tmp_path: Path, ending: str) -> None:
+    corpora(maker, "one", "two")
+    (tmp_path / f"mine{ending}").write_text("my own")
+    with pytest.raises(ConfigError, match=rf"mine\{ending} is there already, and would be lost"):
+        matrix(["one", "two"], maker.space, output=tmp_path / "mine.json", **FAST)
+    assert (tmp_path / f"mine{ending}").read_text() == "my own"
+
+
 def test_a_matrix_takes_all_corpora_that_have_the_named_stores(maker: Any) -> None:
     corpora(maker, "one", "two")
     maker.table("other")

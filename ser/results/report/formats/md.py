@@ -10,12 +10,13 @@ from ser.results.plotting.style import save
 from ser.workspace import writing
 
 ENDING = ".md"
+FOLDER = "_files"  # behind the name, of the pictures
 SPECIAL = str.maketrans({"|": r"\|", "<": "&lt;", "*": r"\*", "_": r"\_", "\n": " "})
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the text, and its pictures into a folder of the same name with `_files` after it."""
-    pictures = path.with_name(f"{path.stem}_files")
+    """Write the text, and its pictures into a folder of the same name with `FOLDER` after it."""
+    pictures = path.with_name(f"{path.stem}{FOLDER}")
     numbers = count(1)
     lines = [f"# {_escaped(report.title)}", ""]
     for section in report.sections:
