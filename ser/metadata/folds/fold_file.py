@@ -92,6 +92,9 @@ def read_folds(path: Path, frame: pd.DataFrame) -> list[Fold]:
     """
     lines = _read(path)
     position = {utterance: row for row, utterance in enumerate(frame["utterance_id"])}
+    own = {said(utterance): utterance for utterance in position}  # ids may have white space at their ends, as names of files
+    for line in lines:
+        line["utterance_id"] = own.get(line["utterance_id"], line["utterance_id"])
     declared = _declared(path, lines)
     if "part" not in lines[0]:
         return _tests(path, lines, position)

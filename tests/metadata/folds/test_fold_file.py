@@ -251,6 +251,15 @@ def test_a_file_as_a_spreadsheet_writes_it(tmp_path: Path, encoding: str, delimi
         assert [(f.name, list(f.train), list(f.test)) for f in read_folds(tmp_path / name, frame)] == expected
 
 
+def test_ids_with_white_space_at_their_ends_are_found_again(tmp_path: Path) -> None:
+    """As names of files may have it."""
+    _, frame, _ = corpus(speakers=1, each=3)
+    frame = frame.assign(utterance_id=[" a", "b ", "c"])
+    save_folds(tmp_path / "f.csv", frame, [Fold("0", *(np.array([k]) for k in range(3)))])
+    (fold,) = read_folds(tmp_path / "f.csv", frame)
+    assert [rows.tolist() for rows in fold.parts().values()] == [[0], [1], [2]]
+
+
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     _, frame, _ = corpus(speakers=1, each=4)
     with pytest.raises(CorpusError, match=r"cannot read .*none\.csv; found No such file") as caught:
