@@ -1,10 +1,10 @@
 """Maximum mean discrepancy between the embeddings of source and target, with Gaussian kernels of five widths.
 
 Gretton et al., "A kernel two-sample test", JMLR 2012; as a loss in deep networks: Long et al., "Learning transferable features
-with deep adaptation networks", ICML 2015. Embeddings `(runs, batch, E)`. The loss is the biased estimate (the square of equation 5
-of Gretton et al.) with the mean of the kernels exp(-|x - y|^2 / (2 s^2)), s^2 = 1/4, 1/2, 1, 2, 4 times the median of |x - y|^2 over all pairs of
-both corpora (median heuristic; of an even number of pairs the lower middle one; no gradient goes through it). lambda multiplies
-the loss.
+with deep adaptation networks", ICML 2015. Embeddings `(runs, batch, E)`. The loss is the biased estimate (Gretton, the square
+of equation 5) with the mean of the kernels exp(-|x - y|^2 / (2 s^2)), s^2 = 1/4, 1/2, 1, 2, 4 times the median of |x - y|^2
+over all pairs of both corpora (median heuristic; of an even number of pairs the lower middle one; no gradient goes through it).
+lambda multiplies the loss.
 
 Differences: Long et al. compare several layers, learn the kernels' weights, and estimate in linear time. `coral` compares
 covariances only; `dann` and `cdan` learn the comparison.
