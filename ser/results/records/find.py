@@ -131,7 +131,8 @@ def _no_head(of: Path) -> ConfigError:
         ConfigError: the file is damaged.
     """
     record = read_object(of.with_name(f"{of.name}.json"), "result")
-    rows = [row for part in record.values() if isinstance(part, list) for row in part if isinstance(row, dict)]
+    parts_of = [part if isinstance(part, list) else [part] for part in record.values()]  # one alone: a head on all layers
+    rows = [row for part in parts_of for row in part if isinstance(row, dict)]
     parts = list(dict.fromkeys(str(row["experiment"]) for row in rows if row.get("experiment")))
     saved = [name for name in parts if any(of.with_name(name).glob(f"*{HEAD}"))]
     if saved:
