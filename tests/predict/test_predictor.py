@@ -414,12 +414,13 @@ def test_a_study_names_its_experiments_with_heads(tmp_path: Path) -> None:
     (tmp_path / "fine-tuned" / "run-000.fold-1.safetensors").touch()
     with pytest.raises(ConfigError, match=r"a study, whose experiments have the heads; expected one of them: fine-tuned$"):
         find_heads("finetune", tmp_path)
-    (tmp_path / "layers.json").write_text(json.dumps({"positions": names[:2], "all_layers": names[2]}))
-    with pytest.raises(ConfigError, match="a study of 3 experiments, none"):
+    layers = {"positions": names[::2], "all_layers": {"experiment": "all-layers"}}
+    (tmp_path / "layers.json").write_text(json.dumps(layers))
+    with pytest.raises(ConfigError, match="a study of 3 experiments, none of which saved a head"):
         find_heads("layers", tmp_path)
-    (tmp_path / "target-only").mkdir()
-    (tmp_path / "target-only" / "run-000.fold-1.safetensors").touch()
-    with pytest.raises(ConfigError, match="one of them: target-only$"):
+    (tmp_path / "all-layers").mkdir()
+    (tmp_path / "all-layers" / "run-000.fold-1.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"expected one of them: all-layers$"):
         find_heads("layers", tmp_path)
     (tmp_path / "fit.json").write_text(json.dumps({"runs": [{"run": 0}]}))
     with pytest.raises(ConfigError, match=r"fit saved no head\. Give the command of its record again, with --save"):
