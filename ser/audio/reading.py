@@ -129,7 +129,7 @@ def check(audio: Audio, sample_rate: int, minimum: int, name: str = "the audio")
         raise AudioError(
             f"{name} is shorter than the encoder's receptive field",
             expected=f"{minimum} samples at {sample_rate} Hz ({1000 * minimum / sample_rate:.0f} ms) or more",
-            found=f"{len(audio)} samples",
+            found=f"{len(audio)} sample{'s' * (len(audio) > 1)}",
             action="Give a longer piece, or leave it out.",
         )
     if is_silent(audio):

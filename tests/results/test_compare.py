@@ -142,7 +142,10 @@ def test_a_model_that_is_tested_in_several_folds_is_one(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s["data"].update(dataset="ravdess"), "another dataset; found good: emodb; poor: ravdess"),
+        (
+            lambda s: s["data"].update(dataset="ravdess"),
+            "another dataset; found good: emodb; poor: ravdess. Train or test one of them again on",
+        ),
         (lambda s: s["config"].update(scheme="6"), "another label scheme; found good: 4; poor: 6"),
         (lambda s: s["config"].update(protocol="random"), "another protocol"),
         (lambda s: [r.update(fold=f"x{r['fold']}") for r in s["runs"]], "no folds in common; expected results of one protocol"),

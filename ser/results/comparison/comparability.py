@@ -268,7 +268,12 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
     shown = {"another target": _learned}
     for what, of in facts.items():
         if len({of(m) for m in members}) > 1:
-            raise ConfigError(f"the results are not comparable: {what}", found=_each(members, shown.get(what, of)))
+            way = "on the other's corpus" if what == "another dataset" else f"with the other's --{what.split()[-1]}"
+            raise ConfigError(
+                f"the results are not comparable: {what}",
+                found=_each(members, shown.get(what, of)),
+                action=f"Train or test one of them again {way}." if what.startswith("another") else None,
+            )
 
 
 def scheme_of(member: Member) -> str | None:

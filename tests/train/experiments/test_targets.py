@@ -340,7 +340,8 @@ def test_a_label_scheme_plays_no_part_in_dimensions(rated: Any) -> None:
 
 def test_results_of_other_targets_are_not_compared(rated: Any) -> None:
     one, both, two = (summary_of(rated, target=t)["experiment"] for t in ("emotion,arousal", "arousal", "valence"))
-    named = f"not comparable: another target; found {one}: emotion,arousal; {both}: arousal$"
+    named = f"not comparable: another target; found {one}: emotion,arousal; {both}: arousal. "
+    named += "Train or test one of them again with the other's --target.$"
     with pytest.raises(ConfigError, match=named):
         compare_results([one, both], rated.space.results)
     with pytest.raises(ConfigError, match=f"not comparable: other dimensions; found {both}: arousal; {two}: valence$"):
