@@ -221,6 +221,6 @@ def _explain(predictions: EvaluatedPredictions, path: Path, examples: int, say: 
     for (run, fold), rows in model.head_rows(predictions.test):
         where = corpus.positions(list(rows["utterance_id"].unique()))
         files.append(HeadFile(model.heads[run, fold], run, fold, np.sort(where[where >= 0])))
-    folder = path.with_name(f"{path.name.removesuffix('.json')}.explanations")
+    folder = record.beside(path, record.EXPLANATIONS)
     explain_heads(files, corpus.data, folder, model.name, standardise=corpus.blocks, examples=examples, say=say)
     return f"{folder.name}/explanations.json"

@@ -41,6 +41,7 @@ from ser.results.records.numbers import Confusion
 from ser.workspace import Workspace, writing
 
 LONG = 80
+EXPLANATIONS = "explanations"  # the folder beside a record
 
 
 def opening(predictions: EvaluatedPredictions, command: str, table: Table | None) -> EvaluationOpening:
@@ -194,8 +195,8 @@ def place(model: EvaluatedModel, space: Workspace, output: Path | None, options:
         own = (options.dataset or model.tested) in (None, *model.corpora)
         names = ["tta"] * options.tta + ["suite"] * options.suite + ["predictions"] * (not own)
         names += [f"novelty-{safe(kind)}" for kind in options.novelty]
-        folders = [output.with_name(f"{_stem(output)}.explanations")] if options.explain else []
-        require_new_beside(output, *(output.with_name(f"{_stem(output)}.{name}.csv") for name in names), *folders)
+        folders = [beside(output, EXPLANATIONS)] if options.explain else []
+        require_new_beside(output, *(beside(output, f"{name}.csv") for name in names), *folders)
         return output
     amount, examples = model.amount.replace("%", "pct").replace(" ", ""), options.examples
     words = [options.dataset or model.tested or "", _scheme_word(options.scheme, model), amount]
@@ -226,16 +227,16 @@ def safe(word: str) -> str:
     return re.sub(r"[^A-Za-z0-9+_.-]+", "_", word)
 
 
-def _stem(record: Path) -> str:
-    """The name of a record, with which those of the files beside it begin."""
-    return record.name.removesuffix(".json")
+def beside(record: Path, ending: str) -> Path:
+    """A file or folder beside a record, whose name begins with the record's."""
+    return record.with_name(f"{record.name.removesuffix('.json')}.{ending}")
 
 
 def write_tables(path: Path, files: dict[str, pd.DataFrame]) -> dict[str, NumbersTable]:
     """Write CSV files beside the record, from which its numbers were made; return their names, sizes and hashes."""
     found = {}
     for name, table in files.items():
-        file = path.with_name(f"{_stem(path)}.{name}.csv")
+        file = beside(path, f"{name}.csv")
         columns = {c: "float32" for c in table.columns if c.startswith("p_")}
         content = table.astype(columns).to_csv(index=False, lineterminator="\n", float_format="%.7g").encode()
         with writing(file) as temporary:

@@ -266,13 +266,18 @@ def _refuse_other_data(members: Sequence[Member]) -> None:
         f"other {kind if kind in ('dimensions', 'labels') else 'classes'}": lambda m: ", ".join(sorted(m.classes)),
     }
     shown = {"another target": _learned}
+    ways = {
+        "another dataset": "on the other's corpus",
+        "another target": "with the other's --target",
+        "another label scheme": "with the other's --scheme",
+        "another protocol": "with the other's --protocol",
+    }
     for what, of in facts.items():
         if len({of(m) for m in members}) > 1:
-            way = "on the other's corpus" if what == "another dataset" else f"with the other's --{what.split()[-1]}"
             raise ConfigError(
                 f"the results are not comparable: {what}",
                 found=_each(members, shown.get(what, of)),
-                action=f"Train or test one of them again {way}." if what.startswith("another") else None,
+                action=f"Train or test one of them again {ways[what]}." if what in ways else None,
             )
 
 
