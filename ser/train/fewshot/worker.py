@@ -54,7 +54,7 @@ def train_source(job: FewshotJob, runs: list[int], handover: Handover | None = N
         accounts = [learner.account(t, False) for t in merged]
         for account in accounts:
             account["selection"] = f"source {account['selection']}"
-        return SourceModels(sound, weights, merged, accounts, learner.predict(weights, first.validation), errors)
+        return SourceModels(sound, weights, merged, accounts, learner.validated(parts, first.validation), errors)
 
     def halves(middle: int) -> SourceModels:
         a, b = (cast(SourceModels, train_source(job, part)) for part in (runs[:middle], runs[middle:]))

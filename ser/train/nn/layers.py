@@ -137,7 +137,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        if (draws := self.draws(x)) is not None:
+        if (draws := self.draws(x, x[0].numel())) is not None:
             out: Tensor = kernels.Dropped.apply(x, draws)  # type: ignore[no-untyped-call]
             return out
         keep = self.keep
@@ -155,13 +155,12 @@ class Dropout(nn.Module):
 
     def of_gelu(self, x: Tensor) -> Tensor:
         """Dropout of GELU(x)."""
-        draws = self.draws(x)
+        draws = self.draws(x, x[0].numel())
         out: Tensor = self(F.gelu(x)) if draws is None else kernels.GeluDropped.apply(x, draws)  # type: ignore[no-untyped-call]
         return out
 
-    def draws(self, x: Tensor, times: int = 1) -> kernels.Draws | None:
-        """The draws of a compiled pass over so many times the numbers of `x (runs, ...)`; None where there is no such pass."""
-        numbers = times * x[0].numel()
+    def draws(self, x: Tensor, numbers: int) -> kernels.Draws | None:
+        """The draws of a compiled pass over `numbers` of each run of such a tensor; None where there is no such pass."""
         if not self.training or self.p == 0 or isinstance(self.generators, GpuBits) or not kernels.drops(x, numbers):
             return None
         streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]

@@ -50,8 +50,8 @@ def _draws(x: Tensor, layers: Sequence[Linear], dropout: Dropout, gelu: bool) ->
         return None
     if not all(layer.weight.stale and kernels.fit(x, layer.weight) for layer in layers):
         return None
-    inner = dropout.draws(x, layers[0].weight.shape[2] // x.shape[2]) if gelu else None
-    outer = None if gelu and inner is None else dropout.draws(x)
+    inner = dropout.draws(x, x.shape[1] * layers[0].weight.shape[2]) if gelu else None
+    outer = None if gelu and inner is None else dropout.draws(x, x[0].numel())
     return None if outer is None else _Draws(inner, outer)
 
 

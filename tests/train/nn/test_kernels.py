@@ -194,7 +194,7 @@ def test_the_end_of_a_layer_is_that_of_torch(rows: int, width: int, monkeypatch:
     x, h, outer = (draw(2, rows, 96 + k)[..., :96] for k in range(3))  # whose rows do not lie side by side
     gain, shift, dropout = draw(2, 96), draw(2, 95 + 1) + 3, Dropout(0.3)
     dropout.generators = [bits(seed, "dropout") for seed in range(2)]
-    draws = dropout.draws(x)
+    draws = dropout.draws(x, rows * 96)
     assert draws is not None
     out, normal = kernels.residual_norm(x, h, draws, gain, shift)
     ours = kernels.residual_norm_gradient(outer, normal, draws, gain)
