@@ -75,7 +75,7 @@ def check_value(field: Field[Any], value: Any) -> None:
     """
     choices = (*field.metadata["choices"], *field.metadata["internal"])
     if choices and value not in choices:
-        raise ConfigError(f"{field.name} = {value}", expected=f"one of {', '.join(field.metadata['choices'])}")
+        raise unknown(field.name, str(value), field.metadata["choices"])
     form = field.metadata["form"]
     if form is not None and isinstance(value, str) and not re.fullmatch(form[0], value):
         raise ConfigError(f"{field.name} = {value!r}", expected=form[1])

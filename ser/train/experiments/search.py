@@ -26,11 +26,14 @@ from ser.results.studies import search as record
 from ser.train.experiments.halving import Halving
 from ser.train.experiments.search_space import Values, settings, training_of
 from ser.train.experiments.study import StudyFields, Variant, study
+from ser.train.loop.config import check_option
+from ser.train.losses import resolved
 from ser.train.option import check_whole
-from ser.train.runs.experiment import fit_experiment
+from ser.train.runs.experiment import fit_experiment, kind_of
 from ser.train.runs.halving import Beaten
 from ser.train.runs.joined_corpora import load
-from ser.train.runs.options import FitOptions, read_options, with_options
+from ser.train.runs.options import FitOptions, head_named, read_options, with_options
+from ser.train.runs.recipe import make_recipe
 from ser.train.runs.scheduler import train_all
 from ser.workspace import Workspace
 
@@ -67,8 +70,10 @@ def search(
     given = read_options(search, workspace, head, options)
     if halving is not None and (halving := check_whole("halving", halving)) < 2:
         raise ConfigError(f"halving = {halving}", expected="2 or more: one run in so many goes on", action="Take 3, or None.")
+    tried = [{key: _named(key, value) for key, value in one.items()} for one in settings(grid, random, given.seed)]
     data = load(dataset, given)
-    variants = _different([_variant(data, setting, given) for setting in settings(grid, random, given.seed)])
+    _check_values(tried, given, kind_of(data))
+    variants = _different([_variant(data, setting, given) for setting in tried])
     first = next((v.experiment for v in variants if v.experiment is not None), None)
     if first is None:
         raise next(v.error for v in variants if v.error is not None)
@@ -110,6 +115,41 @@ def search(
         record=made,
         train=partial(train_all, keep_going=True) if halved is None else halved.train,
     )
+
+
+def _named(key: str, value: Any) -> Any:
+    """A value with the name that records have for a part from outside."""
+    if key == "head":
+        return head_named(str(value))
+    return resolved(value) if key == "loss" and isinstance(value, str) else value
+
+
+def _check_values(tried: Sequence[Mapping[str, Any]], given: FitOptions, kind: Mapping[str, str]) -> None:
+    """Refuse a value that is wrong in every setting, before any is trained; a setting that does not go together fails alone.
+
+    Raises:
+        ConfigError: it names what is not there, or is of another type or out of its range; or a key is none of a search.
+    """
+    training_of(tried[0], given.training)
+    heads = list(dict.fromkeys(setting.get("head", given.head) for setting in tried))
+    for head in heads:
+        make_recipe(head, **kind)
+    each = {(key, repr(value)): value for setting in tried for key, value in setting.items() if value is not None}
+    for (key, _), value in each.items():
+        if key.startswith("head."):
+            refusals = [_refusal(head, {**kind, "head_options": {key[5:]: value}}) for head in heads]
+            if refusals[0] is not None and all(refusals):  # an option may be that of one head alone
+                raise refusals[0]
+        elif key != "head":
+            check_option(key.replace("-", "_"), value)
+
+
+def _refusal(head: str, given: Mapping[str, Any]) -> ConfigError | None:
+    try:
+        make_recipe(head, **given)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _variant(data: Tensors, setting: dict[str, Any], options: FitOptions) -> Variant:

@@ -236,15 +236,28 @@ def masks(text: str) -> tuple[int, int]:
     return int(number), int(width)
 
 
+def check_option(name: str, value: Any) -> None:
+    """Refuse a value of an option that is wrong whatever the others are.
+
+    Raises:
+        ConfigError: it is of another type, out of its range, or names what is not there.
+    """
+    from ser.train.losses._base import parse
+
+    check_value(next(f for f in fields(Config) if f.name == name), _typed(name, value))
+    if name == "loss":
+        parse(value)
+    if name in ("time_masks", "band_masks"):
+        masks(value)
+
+
 def _check(config: Config) -> None:
     from ser.train.losses._base import parse, term
 
     for one in filter(is_option, fields(config)):
-        check_value(one, getattr(config, one.name))
+        check_option(one.name, getattr(config, one.name))
     if config.freeze not in FREEZES:
         raise ConfigError(f"freeze = {config.freeze}", expected=f"one of {', '.join(FREEZES)}")
-    masks(config.time_masks)
-    masks(config.band_masks)
     if config.context == "dialogue":
         for name in ("mixup", "time_masks", "band_masks"):
             if getattr(config, name):

@@ -27,7 +27,7 @@ from ser.train.experiments.search_space import Range, parse_grid, settings, trai
 from ser.train.runs import scheduler
 from ser.train.runs.halving import Race, Referee, Rungs, Scores
 from ser.workspace import Workspace
-from tests.conftest import Maker
+from tests.conftest import PACKAGE, Maker
 
 FAST: dict[str, Any] = {"epochs": 6, "runs": 2, "protocol": "speaker", "folds": 3, "jobs": 1}
 
@@ -186,15 +186,49 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(maker: Any, capsys: 
 def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
-    found = search("toy", maker.space, grid={"lr": [-1.0, 1e-2]}, **FAST)
+    found = search("toy", maker.space, grid={"head": ["linear", "mlp"], "head.hidden": [8]}, **FAST)
     assert found["failed"] == 1
-    assert "lr = -1.0" in found["settings"][0]["error"]
+    assert "unknown option of head linear: 'hidden'" in found["settings"][0]["error"]
     with pytest.raises(SerError, match="unknown option of a search 'rate'"):
         search("toy", maker.space, grid={"rate": [1, 2]}, **FAST)
     with pytest.raises(SerError, match=r"sklearn:SVC: The 'C'"):
         search("toy", maker.space, grid={"head.C": [-1]}, head="sklearn:SVC", runs=1)
     with pytest.raises(ConfigError, match="--save with --grid"):
         search("toy", maker.space, grid={"lr": [1e-2]}, save=True, **FAST)
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ({"head": ["linear", "mpl"]}, "unknown head 'mpl'.* Did you mean 'mlp'"),
+        ({"head": ["mlp", "sklearn:SVCC"]}, "Did you mean 'sklearn:SVC'"),
+        ({"loss": ["cross_entropy", "cross_entropy,supcom:0.5"]}, "unknown loss 'supcom'.* Did you mean 'supcon'"),
+        ({"schedule": ["constant", "cosin"]}, "unknown schedule 'cosin'.* Did you mean 'cosine'"),
+        ({"lr": [1e-2, "fast"]}, "lr = 'fast'; expected a number"),
+        ({"batch-size": [8, 0.5]}, "batch_size = 0.5; expected a whole number"),
+        ({"lr": "-1:1e-2"}, "lr = -.*; expected above 0"),
+        ({"time_masks": ["2x30", "2y30"]}, "masks 2y30"),
+        ({"head": ["linear", "mlp"], "head.hidden": [8, "wide"]}, "option hidden of head mlp; .* found 'wide'|'hidden'"),
+        ({"head.hiden": [8]}, "Did you mean 'hidden'"),
+    ],
+)
+def test_a_value_that_is_wrong_by_itself_is_refused_before_training(
+    grid: dict[str, Any], said: str, maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    monkeypatch.setattr(scheduler, "run_units", lambda *given: pytest.fail("something was trained"))
+    with pytest.raises(ConfigError, match=said):
+        search("toy", maker.space, grid=grid, random=3 if "lr" in grid else None, **FAST)
+
+
+def test_heads_from_outside_can_be_searched(maker: Any, tmp_path: Path) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    linear = (PACKAGE / "train" / "heads" / "linear.py").read_text(encoding="utf-8")
+    (tmp_path / "own_head.py").write_text(linear, encoding="utf-8")
+    found = search("toy", maker.space, grid={"head": [str(tmp_path / "own_head.py"), "linear"]}, **FAST)
+    assert (found["tried"], found["failed"]) == (2, 0)
 
 
 def test_the_first_of_equals_is_chosen() -> None:
@@ -204,11 +238,11 @@ def test_the_first_of_equals_is_chosen() -> None:
 def test_heads_can_be_searched_with_the_stamps_of_each(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
-    grid = {"head": ["linear", "sklearn:LogisticRegression", "mpl"]}
+    grid = {"head": ["linear", "sklearn:LogisticRegression", "bilstm"]}
     found = search("toy", maker.space, grid=grid, runs=2, protocol="speaker", folds=3, jobs=1)
     assert found["experiment"].startswith("search-toy-heads-speaker-4-")
-    assert [s["experiment"] and s["experiment"].split("-")[2] for s in found["settings"]] == ["linear", "sklearn", None]
-    assert "Did you mean 'mlp'" in found["settings"][2]["error"]
+    assert [s["experiment"] and s["experiment"].split("-")[2] for s in found["settings"]] == ["linear", "sklearn", "bilstm"]
+    assert "head bilstm cannot take these features" in found["settings"][2]["error"]
     assert "sklearn:LogisticRegression draws nothing at random: all runs are equal" in found["stamps"]
 
 
@@ -406,8 +440,8 @@ def test_halving_says_what_it_cannot_halve(maker: Any, capsys: pytest.CaptureFix
             r"--halving 3 of 2 settings of 6 epochs; expected at least 3 settings [^;]*, and 3 epochs\. Take more",
         ),
         (
-            {"grid": {"lr": [1e-2, 1e-3, -1.0]}, "halving": 3},
-            "--halving 3 of 2 settings .*; found what cannot be trained: lr=-1: lr = -1.0.*Mend or replace",
+            {"grid": {"head": ["mlp", "linear"], "head.hidden": [8, 16]}, "halving": 3},
+            "--halving 3 of 2 settings .*; found what cannot be trained: head=linear .*: unknown option.*Mend or replace",
         ),
         ({"grid": {"head": ["linear", "sklearn:SVC"]}, "halving": 2}, "what cannot be trained: head=sklearn:SVC: .*epochs"),
         ({"grid": {"lr": [1e-2, 1e-3]}, "halving": 2, "average": "ema"}, "--halving with --average ema; .*Leave one"),

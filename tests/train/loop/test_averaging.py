@@ -132,8 +132,8 @@ def test_snapshots_refuse_what_does_not_go_with_them() -> None:
         ({"snapshots": 30, "epochs": 10}, "30 snapshots in 10 epochs"),
         ({"snapshots": 0}, "snapshots = 0"),
         ({"schedule": "cycles"}, "schedule cycles"),
-        ({"average": "mean"}, "average = mean"),
-        ({"precision": "float16"}, "precision = float16"),
+        ({"average": "mean"}, "unknown average 'mean'"),
+        ({"precision": "float16"}, "unknown precision 'float16'"),
     ):
         with pytest.raises(ConfigError, match=said):
             make_config("mlp", **wrong)
