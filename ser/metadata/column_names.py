@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -95,6 +95,29 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     listed.reverse()
     while listed:
         yield cast(Row, listed.pop())
+
+
+def translate_file(
+    path: Path,
+    plugin: str,
+    read: Callable[[Path], tuple[list[RawRow], Path]],
+    ratings: Sequence[str] = (),
+    audio: Path | None = None,
+) -> Iterator[Row]:
+    """Translate a table file for a plugin that reads one; ids are made of the paths where it has none.
+
+    Args:
+        read: gives the rows of the file, and its folder.
+        audio: the folder that paths are relative to; None: the file's own.
+
+    Raises:
+        CorpusError: a folder, a file that `read` does not take, or as of `translate`.
+    """
+    if path.is_dir():
+        action = f"Give it with: ser metadata --dataset NAME --from FILE --format {plugin}"
+        raise CorpusError(f"{path} is a folder", expected="a file", action=action)
+    rows, folder = read(path)
+    yield from translate(rows, audio or folder, path, ratings)
 
 
 def choose(keys: Iterable[str], ratings: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:

@@ -53,6 +53,11 @@ def from_word(word: str) -> str:
     return BY_WORD.get(plain) or BY_WORD.get(re.sub(r"^\d+[._)]+", "", plain), "other")
 
 
+def by_word(*words: str) -> dict[str, str]:
+    """Labels of a corpus that are everyday words, and the canonical emotion of each."""
+    return {word: from_word(word) for word in words}
+
+
 def is_strange(word: str) -> bool:
     """True for a word that is neither a known emotion nor a word for others."""
     return from_word(word) == "other" and word.lower() not in SYNONYMS["other"]

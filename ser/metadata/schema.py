@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import pandas as pd
 
@@ -11,68 +11,47 @@ from ser.errors import ConfigError, CorpusError
 from ser.files import parse_json
 from ser.metadata.labels import CANONICAL
 
-TEXT, NUMBER = "text", "number"
-COLUMNS: dict[str, str] = {
-    "utterance_id": TEXT,
-    "path": TEXT,  # relative to the corpus root; empty where there is no audio
-    "start": NUMBER,  # s within the file; empty: its beginning
-    "end": NUMBER,  # s within the file; empty: its end
-    "channel": NUMBER,  # 0-based; empty: mean of all
-    "duration": NUMBER,  # s
-    "text": TEXT,
-    "text_source": TEXT,  # corpus, asr, simulated
-    "prompt": TEXT,  # id of the fixed sentence that is read, where the corpus has such a set
-    "emotion": TEXT,  # canonical; empty: the corpus gives none (no agreement, say)
-    "label": TEXT,  # the corpus's own
-    "votes": TEXT,  # JSON: canonical emotion -> share of annotators; under 1 in sum where the release says no more
-    "intensity": TEXT,
-    "valence": NUMBER,  # on the corpus's own scale, which its plugin and the sidecar (`dimensions`) state
-    "arousal": NUMBER,
-    "dominance": NUMBER,
-    "speaker": TEXT,
-    "gender": TEXT,  # female, male, or empty
-    "age": NUMBER,  # years
-    "session": TEXT,
-    "dialogue": TEXT,
-    "turn": NUMBER,
-    "language": TEXT,  # ISO 639-1
-    "split": TEXT,  # train, validation, test: the corpus's own, where there is one
-}
 RATINGS = ("valence", "arousal", "dominance")
 SPLITS = ("train", "validation", "test")
 TEXT_SOURCES = ("corpus", "asr", "simulated")
 GENDERS = ("female", "male")
 NOT_NEGATIVE = ("start", "duration", "channel", "age", "turn")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+Text: TypeAlias = str | None
+Number: TypeAlias = float | str | None
 
 
 class Row(TypedDict, total=False):
     """A row of the utterance table by column, as a corpus plugin gives it: any of the columns; None is an empty cell."""
 
     utterance_id: str
-    path: str
-    start: float | str | None
-    end: float | str | None
-    channel: float | str | None
-    duration: float | str | None
-    text: str | None
-    text_source: str | None
-    prompt: str | None
-    emotion: str | None
-    label: str | None
-    votes: dict[str, float] | str | None
-    intensity: str | None
-    valence: float | str | None
-    arousal: float | str | None
-    dominance: float | str | None
-    speaker: str | None
-    gender: str | None
-    age: float | str | None
-    session: str | None
-    dialogue: str | None
-    turn: float | str | None
-    language: str | None
-    split: str | None
+    path: str  # relative to the corpus root; empty where there is no audio
+    start: Number  # s within the file; empty: its beginning
+    end: Number  # s within the file; empty: its end
+    channel: Number  # 0-based; empty: mean of all
+    duration: Number  # s
+    text: Text
+    text_source: Text  # corpus, asr, simulated
+    prompt: Text  # id of the fixed sentence that is read, where the corpus has such a set
+    emotion: Text  # canonical; empty: the corpus gives none (no agreement, say)
+    label: Text  # the corpus's own
+    votes: dict[str, float] | Text  # canonical emotion -> share of annotators; under 1 in sum where the release says no more
+    intensity: Text
+    valence: Number  # on the corpus's own scale, which its plugin and the sidecar (`dimensions`) state
+    arousal: Number
+    dominance: Number
+    speaker: Text
+    gender: Text  # female, male, or empty
+    age: Number  # years
+    session: Text
+    dialogue: Text
+    turn: Number
+    language: Text  # ISO 639-1
+    split: Text  # train, validation, test: the corpus's own, where there is one
+
+
+TEXT, NUMBER = "text", "number"
+COLUMNS = {name: NUMBER if kind == Number else TEXT for name, kind in Row.__annotations__.items()}
 
 
 class Scale(TypedDict):

@@ -50,5 +50,4 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, "anger/a01 (1).wav", "anger/a06 (5)b.wav", "fear/f10 (01).wav", "sadness/s20 (6).wav")

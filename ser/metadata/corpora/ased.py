@@ -50,5 +50,4 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, "05Angry/a5-02-01-01-33.wav", "05Angry/a5-06-02-02-45.wav", "04Sad/S4-01-01-02-45.wav")

@@ -64,7 +64,6 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_tone(root / "audio" / "a.wav", seconds=2.0)
     write_tone(root / "audio" / "b.wav")
     package = optional("audformat")

@@ -55,6 +55,5 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("03-01-01-01-01-01-01", "03-01-03-02-03-02-34", "03-01-05-01-02-03-10")
     return write_tones(root, *(f"BanglaSER/Actor {name[-2:]}/{name}.wav" for name in names))

@@ -70,6 +70,5 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("Colère/Faible/01-C-1-4", "Tristesse/Fort/12-T-2-1", "Neutre/02-N-1-6")
     return write_tones(root, *(f"CaFE_48k/{name}.wav" for name in names))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
@@ -24,14 +25,7 @@ LANGUAGE = "zh"
 TREE = """
 liuchanhg/angry/201.wav                 1,200 files of liuchanhg, wangzhe, zhaoquanyin, ZhaoZuoxiang; sentences 201 to 250
 """
-LABELS = {
-    "angry": "anger",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "sad": "sadness",
-    "surprise": "surprise",
-}
+LABELS = by_word("angry", "fear", "happy", "neutral", "sad", "surprise")
 UTTERANCES = 1200
 SENTENCES = 50
 NOTES = (
@@ -58,7 +52,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("liuchanhg/angry/201", "ZhaoZuoxiang/neutral/201", "wangzhe/happy/250")
     return write_tones(root, *(f"CASIA/{name}.wav" for name in names), "flat/sad/203-sad-wangzhe.wav")
 

@@ -105,7 +105,6 @@ def parse(root: Path, votes_of: str = "voice") -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("1001_IEO_ANG_HI", "1001_DFA_NEU_XX", "1002_WSI_SAD_LO", "1040_ITH_SAD_X")
     write_tones(root, *(f"AudioWAV/{name}.wav" for name in names))
     write_text(

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ser.errors import CorpusError
-from ser.metadata.column_names import translate
+from ser.metadata.column_names import translate_file
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import BY_WORD
 from ser.metadata.schema import Row
@@ -31,28 +30,11 @@ NOTES = (
 
 
 def parse(root: Path, ratings: Sequence[str] = (), audio: Path | None = None) -> Iterator[Row]:
-    """Rows of the file; ids are made of the paths where it has none.
-
-    Args:
-        root: the file.
-        ratings: columns of numbers to keep.
-        audio: the folder that paths are relative to; None: the file's own.
-
-    Raises:
-        CorpusError: a folder, or a file that is not a table.
-    """
-    if root.is_dir():
-        raise CorpusError(
-            f"{root} is a folder",
-            expected="a file",
-            action="Give it with: ser metadata --dataset NAME --from FILE --format csv",
-        )
-    rows, folder = read_rows(root)
-    yield from translate(rows, audio or folder, root, ratings)
+    """Rows of the file, see `translate_file`."""
+    return translate_file(root, "csv", read_rows, ratings, audio)
 
 
 def example(root: Path) -> Path:
-    """Write an example and return the file."""
     write_tone(root / "audio" / "a.wav")
     write_tone(root / "audio" / "b.wav", seconds=2.0)
     table = (

@@ -59,7 +59,6 @@ def parse(root: Path, ratings: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     package, arrow = optional("datasets"), optional("pyarrow")
     features = package.Features(
         {"audio": package.Audio(), "emotion": package.ClassLabel(names=["happy", "sad"]), "speaker_id": package.Value("string")}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import canonical, files_below, left_out, rows_of_csv, stem
 from ser.metadata.schema import Row
 
@@ -24,16 +25,7 @@ TREE = """
 metadata.csv                                    text, emotion, level; here or beside the audio
 cleaned_webm/recorded_audio_RF6OuQ4.webm        1,181 files; also raw_webm/, wavs/
 """
-LABELS = {
-    "Angry": "anger",
-    "Disgust": "disgust",
-    "Excited": "excitement",
-    "Happy": "happiness",
-    "Neutral": "neutral",
-    "Sad": "sadness",
-    "Sarcastic": "other",
-    "Surprised": "surprise",
-}
+LABELS = by_word("Angry", "Disgust", "Excited", "Happy", "Neutral", "Sad", "Sarcastic", "Surprised")
 UTTERANCES = 1181
 SENTENCES = None
 NOTES = (
@@ -83,7 +75,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_text(
         root / "metadata.csv",
         "id|utterance|description|emotion|date_created|status|gender|age|level|audio_recording|user_id\n"

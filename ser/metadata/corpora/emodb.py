@@ -107,7 +107,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     for name in ("03a01Fa", "08b09Wb", "16a07Nc"):
         write_tone(root / "wav" / f"{name}.wav", seconds=0.25)
     lines = (

@@ -58,7 +58,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_text(
         root / "cmuarctic.data",
         '( arctic_a0001 "Is it the first of them?" )\n( arctic_a0002 "So are \\"they\\"." )\n( arctic_b0001 "Not here." )\n',

@@ -73,5 +73,4 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, *(f"EMOVO/{name}.wav" for name in ("f1/gio-f1-b1", "m3/tri-m3-l3", "m3/neu-m3-d2")))

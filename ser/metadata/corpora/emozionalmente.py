@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, shares
 from ser.metadata.schema import Row
 
@@ -25,15 +26,7 @@ metadata/samples.csv            file_name, sentence, actor, emotion_expressed
 metadata/evaluations.csv        file_name, emotion_recognized: a line for each listener, where it is there
 metadata/users.csv              username, gender, age, where it is there
 """
-LABELS = {
-    "anger": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "joy": "happiness",
-    "neutrality": "neutral",
-    "sadness": "sadness",
-    "surprise": "surprise",
-}
+LABELS = by_word("anger", "disgust", "fear", "joy") | {"neutrality": "neutral"} | by_word("sadness", "surprise")
 UTTERANCES = 6902
 SENTENCES = 18
 NOTES = (
@@ -78,7 +71,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     top = root / "emozionalmente_dataset"
     write_tones(top / "audio", "1001.wav", "1002.wav", "1003.wav")
     write_text(

@@ -74,7 +74,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     top = root / "Emotion Speech Dataset"
     write_text(top / "0001" / "0001.txt", "0001_001750\t他说 好。\t惊喜\n", "gb18030")
     lines = (

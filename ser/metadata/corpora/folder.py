@@ -139,5 +139,4 @@ def _names_emotion(name: str) -> bool:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, "angry/a.wav", "Happy/anna/a.flac", "whispered/bert/a.wav")

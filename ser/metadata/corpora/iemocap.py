@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import canonical, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row
 
@@ -29,19 +30,8 @@ Session1/ ... Session5/
   dialog/EmoEvaluation/Ses01F_impro01.txt                   labels, votes, valence, activation, dominance, times
   dialog/transcriptions/Ses01F_impro01.txt                  text
 """
-LABELS = {
-    "ang": "anger",
-    "hap": "happiness",
-    "exc": "excitement",
-    "sad": "sadness",
-    "fru": "frustration",
-    "fea": "fear",
-    "sur": "surprise",
-    "neu": "neutral",
-    "dis": "disgust",
-    "oth": "other",
-    "xxx": "",  # the annotators do not agree
-}
+# Where the annotators do not agree, the label is xxx.
+LABELS = {**by_word("ang", "hap", "exc", "sad", "fru", "fea", "sur", "neu", "dis", "oth"), "xxx": ""}
 DIMENSIONS = {"valence": (1, 5), "arousal": (1, 5), "dominance": (1, 5)}
 UTTERANCES = 10039
 SENTENCES = None
@@ -55,17 +45,8 @@ NOTES = (
 # Test speakers of EmoBox's five folds: one session each (Ma et al., Interspeech 2024).
 EMOBOX_FOLDS = tuple((f"Ses0{n}F", f"Ses0{n}M") for n in range(1, 6))
 WORDS = {
-    "anger": "anger",
-    "happiness": "happiness",
-    "excited": "excitement",
-    "sadness": "sadness",
-    "frustration": "frustration",
-    "fear": "fear",
-    "surprise": "surprise",
-    "neutral": "neutral",
+    **by_word("anger", "happiness", "excited", "sadness", "frustration", "fear", "surprise", "neutral", "disgust", "other"),
     "neutral state": "neutral",
-    "disgust": "disgust",
-    "other": "other",
 }
 _UTTERANCE = r"(Ses0(\d)[FM]_\w+_([FM])\d{3}[a-z]?)"
 _HEAD = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\s+" + _UTTERANCE + r"\s+(\w{3})\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
@@ -96,7 +77,6 @@ def parse(root: Path, votes_of: str = "evaluators") -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     name, below = "Ses01F_impro01", root / "Session1"
     for turn in ("F000", "M000"):
         write_tone(below / "sentences" / "wav" / name / f"{name}_{turn}.wav", seconds=0.5)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
@@ -22,17 +23,7 @@ LANGUAGE = "hi"
 TREE = """
 1/session1/anger/1.2.anger-3.wav    12,000 files: speaker.session.emotion-sentence, in a folder of the emotion
 """
-LABELS = {
-    "anger": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "sadness": "sadness",
-    "sad": "sadness",
-    "sarcastic": "other",
-    "surprise": "surprise",
-}
+LABELS = by_word("anger", "disgust", "fear", "happy", "neutral", "sadness", "sad", "sarcastic", "surprise")
 UTTERANCES = 12000
 SENTENCES = 15
 NOTES = (
@@ -63,7 +54,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("1/session2/anger/01.2.anger-3", "1/session3/sarcastic/71.3.sar-12", "10/session1/sadness/10.1.sad-3")
     return write_tones(root, *(f"{name}.wav" for name in names))
 

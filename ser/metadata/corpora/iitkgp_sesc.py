@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, files_below, left_out, stem
 from ser.metadata.schema import Row
 
@@ -23,16 +24,7 @@ TREE = """
 Speaker (1)/Season (1)/Anger_all.wav        800 files of 15 sentences each; ten speakers, ten sessions, eight emotions
 Speaker (1)/Season (1)/Anger_07.wav         or, cut by yourself, 12,000: the sentence's number after the emotion
 """
-LABELS = {
-    "anger": "anger",
-    "compassion": "other",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "sarcastic": "other",
-    "surprise": "surprise",
-}
+LABELS = by_word("anger", "compassion", "disgust", "fear", "happy", "neutral", "sarcastic", "surprise")
 UTTERANCES = 800
 SENTENCES = 15
 NOTES = (
@@ -74,7 +66,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(
         root,
         "Speaker (1)/Season (2)/Anger_all.wav",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import named_as, read_text
 from ser.metadata.schema import Row
 
@@ -23,18 +24,9 @@ TREE = """
 Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/female1_angry_10a_1.wav       2,400 files
 Raw JL corpus (unchecked and unannotated)/JL(wav+txt)/female1_angry_10a_1.txt       text, where it is there
 """
-LABELS = {
-    "angry": "anger",
-    "happy": "happiness",
-    "sad": "sadness",
-    "neutral": "neutral",
-    "excited": "excitement",
-    "anxious": "other",
-    "apologetic": "other",
-    "assertive": "other",
-    "concerned": "other",
-    "encouraging": "other",
-}
+LABELS = by_word(
+    "angry", "happy", "sad", "neutral", "excited", "anxious", "apologetic", "assertive", "concerned", "encouraging"
+)
 SECONDARY = tuple(label for label, emotion in LABELS.items() if emotion == "other")
 UTTERANCES = 2400
 SENTENCES = 90
@@ -62,7 +54,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     folder = root / "Raw JL corpus (unchecked and unannotated)" / "JL(wav+txt)"
     names = ("female1_angry_10a_1", "male2_excited_10b_2", "female2_anxious_10a_1")
     for name in names:

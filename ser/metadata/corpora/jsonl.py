@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ser.errors import CorpusError
-from ser.metadata.column_names import translate
+from ser.metadata.column_names import translate_file
 from ser.metadata.corpora._example import write_text, write_tone
 from ser.metadata.labels import BY_WORD
 from ser.metadata.schema import Row
@@ -26,28 +25,11 @@ NOTES = ("Keys are the columns of the utterance table, or their usual other name
 
 
 def parse(root: Path, ratings: Sequence[str] = (), audio: Path | None = None) -> Iterator[Row]:
-    """Rows of the file; ids are made of the paths where it has none.
-
-    Args:
-        root: the file.
-        ratings: columns of numbers to keep.
-        audio: the folder that paths are relative to; None: the file's own.
-
-    Raises:
-        CorpusError: a folder, or a line that is no JSON object.
-    """
-    if root.is_dir():
-        raise CorpusError(
-            f"{root} is a folder",
-            expected="a file",
-            action="Give it with: ser metadata --dataset NAME --from FILE --format jsonl",
-        )
-    rows, folder = read_json_lines(root)
-    yield from translate(rows, audio or folder, root, ratings)
+    """Rows of the file, see `translate_file`."""
+    return translate_file(root, "jsonl", read_json_lines, ratings, audio)
 
 
 def example(root: Path) -> Path:
-    """Write an example and return the file."""
     write_tone(root / "a.wav")
     lines = (
         '{"audio_filepath": "a.wav", "emotion": "Happy", "speaker": 7, "votes": {"happy": 3, "angry": 1}}\n'

@@ -14,6 +14,7 @@ from ser.errors import CorpusError
 from ser.files import parse_json
 from ser.jsonfile import dumps
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row
 
@@ -30,15 +31,7 @@ annotation.json                         24,449 utterances; enough for text
 splitInfo/movie_list_train.txt          series of the parts: ..._train.txt, ..._val.txt, ..._test.txt
 modality_speech/A_anjia_1_1.wav         audio, if it is there, in any folder
 """
-LABELS = {
-    "Anger": "anger",
-    "Disgust": "disgust",
-    "Fear": "fear",
-    "Happy": "happiness",
-    "Neutral": "neutral",
-    "Sad": "sadness",
-    "Surprise": "surprise",
-}
+LABELS = by_word("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 UTTERANCES = 24449
 SENTENCES = None
 NOTES = (
@@ -90,8 +83,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
-
     def said(begin: str, end: str, text: str, by: str, votes: tuple[str, ...], main: str, several: str) -> dict[str, Any]:
         annotation = {f"EmoAnnotator{n}": vote for n, vote in enumerate(votes, start=1)}
         annotation |= {"final_mul_emo": several, "final_main_emo": main}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, canonical, files_below, left_out, rows_of_csv, stem
 from ser.metadata.schema import Row
 from ser.metadata.words_in_cells import seconds_of
@@ -28,15 +29,7 @@ train_splits/dia0_utt0.mp4                                  video, if it is ther
 dev_splits_complete/dia0_utt0.mp4
 output_repeated_splits_test/dia0_utt0.mp4
 """
-LABELS = {
-    "anger": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "joy": "happiness",
-    "neutral": "neutral",
-    "sadness": "sadness",
-    "surprise": "surprise",
-}
+LABELS = by_word("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 UTTERANCES = 13708
 SENTENCES = None
 NOTES = (
@@ -81,7 +74,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
     rows = {
         "train": '1,"He\x92s \x93lost\x94 it, totally.",Joey,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"\n'

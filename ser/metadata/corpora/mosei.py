@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, files_below, left_out, read_text, stem
 from ser.metadata.schema import Row
 
@@ -30,14 +31,7 @@ Raw/Audio/Full/WAV_16000/VIDEO.wav              whole recordings
 Raw/Transcript/Segmented/Combined/VIDEO.txt     text of the segments
 cmu_mosei_std_folds.py                          the official split, of the CMU Multimodal SDK; read, never run
 """
-LABELS = {
-    "happy": "happiness",
-    "sad": "sadness",
-    "anger": "anger",
-    "surprise": "surprise",
-    "disgust": "disgust",
-    "fear": "fear",
-}
+LABELS = by_word("happy", "sad", "anger", "surprise", "disgust", "fear")
 DIMENSIONS = {"sentiment": (-3, 3)} | dict.fromkeys(LABELS.values(), (0, 3))
 UTTERANCES = 23259
 SENTENCES = None
@@ -95,7 +89,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     import h5py
     import numpy as np
 

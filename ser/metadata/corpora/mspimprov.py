@@ -14,7 +14,7 @@ from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.labels import from_word
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import canonical, files_below, left_out, named_as, read_text, shares, stem
 from ser.metadata.schema import Row
 
@@ -51,7 +51,7 @@ NOTES = (
     "Of several lines of one listener for a turn the first counts.",
     "The prompt is the target sentence; turns of other kinds are free speech.",
 )
-WORDS = {word: from_word(word) for word in ("Angry", "Happy", "Sad", "Neutral")}
+WORDS = by_word("Angry", "Happy", "Sad", "Neutral")
 _KEY = r"S(\d\d)[AHSN]-[FM](\d\d)-([PRST])-[FM]([FM])(\d+)"
 _NAME = re.compile(f"MSP-IMPROV-({_KEY})")
 _NUMBER = r"(\d+(?:\.\d+)?|NaN)"
@@ -90,7 +90,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01", "session1/S02H/T/MSP-IMPROV-S02H-M01-T-FM01",
              "session2/S01A/R/MSP-IMPROV-S01A-F02-R-FF01")  # fmt: skip
     write_tones(root / "Audio", *(f"{name}.wav" for name in names))

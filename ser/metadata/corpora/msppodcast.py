@@ -15,7 +15,7 @@ from ser.errors import CorpusError
 from ser.files import open_regular, parse_json, read_bytes, why
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.folds.fold_file import Line
-from ser.metadata.labels import from_word
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, canonical, few, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row, TableFacts
 
@@ -65,7 +65,7 @@ SPLITS = {"Train": "train", "Validation": "validation", "Development": "validati
 WITHOUT_SPLIT = ("Test2", "Test3", "")
 CONSENSUS = ("labels_consensus.csv", "labels_concensus.csv")
 DETAILED = ("labels_detailed.csv", "labels_detailed.json")
-WORDS = {name: from_word(name) for name in ("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral")}
+WORDS = by_word("Angry", "Sad", "Happy", "Surprise", "Fear", "Disgust", "Contempt", "Neutral")
 _COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 _NAME = re.compile(r"MSP-PODCAST_(\d+)_\d+(?:_\d+)*", re.ASCII)
 _PART = re.compile(r"(\w+); *(\S+)\s*$")
@@ -124,7 +124,6 @@ def folds(root: Path) -> Iterator[Line]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_tones(root, *(f"Audios/MSP-PODCAST_{name}.wav" for name in ("0001_0008", "0001_0019", "0023_0161", "0155_0004")))
     write_text(root / "readme.txt", "MSP-PODCAST Database\nRelease 1.12 (June 6, 2024)\n")
     write_text(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import LOG, named_as, rows_of_csv
 from ser.metadata.schema import Row
 
@@ -23,14 +24,7 @@ TREE = """
 samples/MK0_fear_13.wav             4,481 files
 data.tsv                            file_id, emotion, raw_text, normalized_text, speaker_id, gender, age
 """
-LABELS = {
-    "anger": "anger",
-    "fear": "fear",
-    "happiness": "happiness",
-    "neutral": "neutral",
-    "sadness": "sadness",
-    "surprised": "surprise",
-}
+LABELS = by_word("anger", "fear", "happiness", "neutral", "sadness", "surprised")
 UTTERANCES = 4481
 SENTENCES = 90
 NOTES = (
@@ -63,7 +57,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_text(
         root / "data.tsv",
         "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import files_below, left_out, stem
 from ser.metadata.schema import Row
 
@@ -25,16 +26,7 @@ LANGUAGE = "en"
 TREE = """
 Actor_01/03-01-01-01-01-01-01.wav       ... Actor_24/: directly here, or in audio_speech_actors_01-24/
 """
-LABELS = {
-    "neutral": "neutral",
-    "calm": "calm",
-    "happy": "happiness",
-    "sad": "sadness",
-    "angry": "anger",
-    "fearful": "fear",
-    "disgust": "disgust",
-    "surprised": "surprise",
-}
+LABELS = by_word("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 UTTERANCES = 1440
 SENTENCES = 2
 NOTES = (
@@ -88,6 +80,5 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("03-01-01-01-01-01-01", "03-01-08-02-02-02-01", "03-01-06-02-02-01-12")
     return write_tones(root, *(f"Actor_{name[-2:]}/{name}.wav" for name in names))

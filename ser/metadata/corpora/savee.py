@@ -54,7 +54,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, "AudioData/DC/a01.wav", "AudioData/DC/sa15.wav", "AudioData/KL/su03.wav", "ALL/JE_n30.wav")
 
 

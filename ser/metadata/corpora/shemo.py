@@ -58,7 +58,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_text(root / "transcript" / "female" / "F01A01.ort", "دیگه نمی‌تونم.\n")
     write_text(root / "transcript" / "male" / "M56W03.ort", "چی؟")
     return write_tones(root, "female/F01A01.wav", "male/M56W03.wav")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
@@ -23,15 +24,7 @@ LANGUAGE = "bn"
 TREE = """
 SUBESCO/F_01_OISHI_S_1_ANGRY_1.wav          7,000 files in one folder
 """
-LABELS = {
-    "ANGRY": "anger",
-    "DISGUST": "disgust",
-    "FEAR": "fear",
-    "HAPPY": "happiness",
-    "NEUTRAL": "neutral",
-    "SAD": "sadness",
-    "SURPRISE": "surprise",
-}
+LABELS = by_word("ANGRY", "DISGUST", "FEAR", "HAPPY", "NEUTRAL", "SAD", "SURPRISE")
 UTTERANCES = 7000
 SENTENCES = 10
 NOTES = (
@@ -58,6 +51,5 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     names = ("F_01_OISHI_S_10_ANGRY_1", "F_02_MONIKA_S_2_SURPRISE_3]", "M_10_TITAS_S_2_NEUTRAL_5")
     return write_tones(root, *(f"SUBESCO/{name}.wav" for name in names))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.labels import by_word
 from ser.metadata.parsing import named_as, stem
 from ser.metadata.schema import Row
 
@@ -23,15 +24,7 @@ TREE = """
 OAF_back_angry.wav                  2,800 files, all in one folder
 OAF_angry/OAF_back_angry.wav        or in 14 folders: OAF_Fear/, OAF_Pleasant_surprise/, YAF_pleasant_surprised/, ...
 """
-LABELS = {
-    "angry": "anger",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happy": "happiness",
-    "neutral": "neutral",
-    "ps": "surprise",  # pleasant surprise
-    "sad": "sadness",
-}
+LABELS = by_word("angry", "disgust", "fear", "happy", "neutral", "ps", "sad")  # ps: pleasant surprise
 UTTERANCES = 2800
 SENTENCES = 200
 NOTES = (
@@ -61,7 +54,6 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     write_tones(
         root / "TESS Toronto emotional speech set data",
         "OAF_neutral/OA_bite_neutral.wav",

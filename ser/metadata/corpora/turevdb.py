@@ -53,5 +53,4 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root / "Sound Source", "Calm/1984_sk_eger.wav", "Calm/1358_sk_dil.wav", "Angry/1984_ki_dil.wav")

@@ -46,5 +46,4 @@ def parse(root: Path) -> Iterator[Row]:
 
 
 def example(root: Path) -> Path:
-    """Write an example tree and return its root."""
     return write_tones(root, "Angry/SM1_F1_A01.wav", "Happy/SF1_F10_H010.wav", "Neutral/SM5/SM5_F3_N057.wav")
