@@ -17,8 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser.audio.fingerprint import Words, fingerprint
-from ser.audio.measure import Measured
+from ser.audio.measure import Measured, Words, fingerprint
 from ser.audio.reading import Audio, decode
 from ser.audit.near_copies import LEAST, LIMIT, error_rate, find_copies
 from ser.metadata.corpus import parse_corpus

@@ -557,7 +557,7 @@ def _() -> Iterator[Pair]:
 def _() -> Iterator[Pair]:
     import jiwer
 
-    from ser.extract.transcription.word_error_rate import word_errors
+    from ser.extract.transcription.transcribe import word_errors
 
     words = ["the", "dog", "sat", "by", "a", "door", "and", "kids", "were", "talking"]
     for seed in range(40):

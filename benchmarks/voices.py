@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from timeline import RATE, STEP, conversations
 
-from ser.predict import clusters as ours
+from ser.predict import turns as ours
 from ser.predict.turns import CAMPPLUS, WINDOW
 
 Array = np.ndarray[Any, Any]

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.audit.finding import INFO, WARNING, Finding, Severity, finding_on
-from ser.audit.record import Agreement
+from ser.audit.record import INFO, WARNING, Agreement, Finding, Severity, finding_on
 from ser.audit.split_data import SplitTable
 from ser.metadata.labels import CANONICAL
 

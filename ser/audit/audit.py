@@ -13,10 +13,20 @@ import numpy as np
 
 from ser.audit.agreement import agreement, measure_agreement
 from ser.audit.classes import classes
-from ser.audit.finding import ERROR, INFO, SEVERITIES, WARNING, Finding
 from ser.audit.leakage import leakage, shared_audio
 from ser.audit.measurements import Sound, measure_audio
-from ser.audit.record import AuditedAudio, AuditedFold, AuditRecord, CopyPairs, SeverityCounts
+from ser.audit.record import (
+    ERROR,
+    INFO,
+    SEVERITIES,
+    WARNING,
+    AuditedAudio,
+    AuditedFold,
+    AuditRecord,
+    CopyPairs,
+    Finding,
+    SeverityCounts,
+)
 from ser.audit.recordings import LONGEST, recordings
 from ser.audit.sharing import SharingVerdict, fold_shares, judge_folds
 from ser.audit.split_data import SplitTable, split_table

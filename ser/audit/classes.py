@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
+from ser.audit.record import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
 from ser.audit.split_data import SplitTable
 
 UNEVEN, VERY_UNEVEN = 3.0, 10.0  # the largest class by the smallest

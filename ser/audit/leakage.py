@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, over, share, some_names
+from ser.audit.record import ERROR, INFO, WARNING, Finding, Severity, finding_on, over, share, some_names
 from ser.audit.sharing import FoldShare, fold_shares, group_values, locate_copies, validation_share
 from ser.audit.split_data import SplitTable
 from ser.metadata.copies import Copies

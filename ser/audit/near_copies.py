@@ -15,8 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.audio.fingerprint import Words
-from ser.audio.measure import Measured
+from ser.audio.measure import Measured, Words
 from ser.audio.reading import SILENCE_PEAK
 from ser.metadata.copies import Copies
 

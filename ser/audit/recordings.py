@@ -7,8 +7,8 @@ import pandas as pd
 
 from ser.audio.measure import Measured
 from ser.audio.reading import CLIPPED_SHARE, SILENCE_PEAK
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
 from ser.audit.measurements import Sound
+from ser.audit.record import ERROR, INFO, WARNING, Finding, Severity, finding_on, some_names
 
 SHORTEST = 400  # samples at 16 kHz: the receptive field of the speech encoders
 LONGEST = 60.0  # s

@@ -5,13 +5,12 @@ imported features whose values are not what features should be.
 from collections.abc import Mapping
 from typing import Any
 
-from ser.audit.finding import ERROR, INFO, WARNING, Finding, finding_on, over, share, some_names
+from ser.audit.record import ERROR, INFO, WARNING, Finding, finding_on, over, share, some_names
 from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable
-from ser.features.stores.names import originals
+from ser.features.stores.names import by_label, originals
 from ser.features.stores.store import FeatureStore
 from ser.features.value_checks import CheckedValues, check_values
-from ser.features.views import by_label
 from ser.metadata import ledger
 from ser.metadata.texts import text_sources
 from ser.workspace import Workspace

@@ -22,7 +22,7 @@ from ser.evaluation.rerun import (
     replace_probabilities,
     stored_views,
 )
-from ser.features.views import TTA_VIEWS
+from ser.features.stores.names import TTA_VIEWS
 from ser.results.metrics import evaluation
 from ser.results.metrics.classification import scores
 from ser.results.metrics.measures import VALUE

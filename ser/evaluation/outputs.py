@@ -8,7 +8,7 @@ from msgspec import UNSET
 from ser.evaluation.ensembles import mean_of_runs, mean_of_views
 from ser.evaluation.evaluated_model import EvaluationOptions
 from ser.evaluation.predictions import EvaluatedPredictions
-from ser.features.views import TTA_VIEWS
+from ser.features.stores.names import TTA_VIEWS
 from ser.metadata.targets import DIMENSIONS, LABELS
 from ser.results.metrics.evaluation import units
 from ser.results.metrics.measures import RATED_AS, VALUE, dimensions_beside, ratings_beside

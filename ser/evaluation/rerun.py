@@ -12,9 +12,9 @@ from ser.evaluation.evaluated_model import EvaluatedModel, Key
 from ser.evaluation.head_outputs import CorpusFeatures, Floats, Sides, over_heads
 from ser.evaluation.predictions import EvaluatedPredictions
 from ser.features.stored_layers import block_as_used
+from ser.features.stores.names import named, refuse_by_label, view_stores
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import rows_of
-from ser.features.views import named, refuse_by_label, view_stores
 from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics.measures import RATED_AS, VALUE
 

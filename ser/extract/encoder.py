@@ -8,7 +8,8 @@ A plugin in `ser/extract/encoders/` is one file per family. It opens with its fa
     LAYERS = "all"                           # of an utterance, where --layers is not given; without it the last
     CHECKPOINTS = {"wav2vec2-base": Checkpoint("facebook/wav2vec2-base", 768, "..."), ...}   # {}: no weights
     DIM = "88 (25 per frame)"                # where there are no checkpoints: features, in words
-    def load(name: str, options: EncoderOptions) -> Encoder
+    def load(name: str, options: EncoderOptions) -> Encoder     # by short name, hub id or folder; EncoderError where a package
+                                             # or a file is missing, the model is of another kind, or it lacks a weight
     def example(folder: Path) -> Path        # where there are checkpoints: write a tiny model of random weights, for the test
     TRAINING_DATA = {"wav2vec2-*-mine": TrainingData(...)}   # optional: for names (patterns) without a checkpoint
     MODEL_TYPES = ("whisper",)               # optional: kinds of transformers models (`model_type`) that the family reads
@@ -32,6 +33,7 @@ from ser.accelerator import pick_device
 from ser.errors import ConfigError
 from ser.extract.options import EncoderOptions, at_revision, refuse_other_paths
 from ser.extract.views.view import AudioView
+from ser.features.stores.names import MARK
 from ser.files import JsonObject
 from ser.metadata.ledger import TrainingData
 
@@ -137,6 +139,34 @@ class Encoder(ABC):
     def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
         """The features as they are stored: unchanged, unless a view masks them."""
         return features
+
+
+class ViewedEncoder(Encoder):
+    """An encoder on a view of the audio; it has the name `ENCODER@VIEW`."""
+
+    def __init__(self, encoder: Encoder, view: AudioView) -> None:
+        self.encoder, self.view = encoder, view
+        self.name = f"{encoder.name}{MARK}{view.name}"
+        self.masks = encoder.spectrogram
+        self.identity = {**encoder.identity, "view": view.definition(self.masks)}
+        for name in ("modality", "level", "dim", "sample_rate", "minimum", "processes", "assets", "device", "equal"):
+            setattr(self, name, getattr(encoder, name))
+        self.store_dtype = encoder.store_dtype
+        if hasattr(encoder, "halve"):
+            self.halve = encoder.halve
+
+    @property
+    def budget(self) -> int:
+        return self.encoder.budget
+
+    def costs(self, inputs: Sequence[Any]) -> list[int]:
+        return self.encoder.costs(inputs)
+
+    def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
+        return self.encoder.encode(inputs)
+
+    def finish(self, features: NDArray[Any], utterance: str, emotion: str) -> NDArray[Any]:
+        return self.view.mask(features, utterance, emotion) if self.view is not None and self.masks else features
 
 
 def find(name: str, modality: str | None = None) -> ModuleType:

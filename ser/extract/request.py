@@ -10,13 +10,12 @@ from typing import Any
 
 from ser import registry
 from ser.errors import ConfigError, CorpusError, EncoderError
-from ser.extract.encoder import ENCODERS, Encoder, find, load, refuse_other_modality
+from ser.extract.encoder import ENCODERS, Encoder, ViewedEncoder, find, load, refuse_other_modality
 from ser.extract.extraction import extract
 from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
 from ser.extract.report import ExtractionReport
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, make_views
-from ser.extract.views.viewed_encoder import ViewedEncoder
 from ser.features.stores.names import JOINT
 from ser.metadata.build import ensure_table
 from ser.metadata.labels import load_scheme

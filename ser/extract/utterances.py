@@ -11,7 +11,7 @@ from typing import Any
 from ser.audio.reading import file_hash, none_if_nan, segment_hash
 from ser.errors import AudioError, CorpusError
 from ser.features.stores.failures import Failure
-from ser.features.views import source_as
+from ser.features.stores.names import source_as
 from ser.metadata.labels import Scheme
 from ser.metadata.table import Table
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.errors import ConfigError, StoreError
-from ser.features.views import by_label
+from ser.features.stores.names import by_label
 from ser.files import parse_json
 from ser.metadata.texts import text_sources
 

@@ -19,10 +19,9 @@ from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.store_selection import open_stores
 from ser.features.stores.failures import read_failures
-from ser.features.stores.names import CLASSES, options_of_name
+from ser.features.stores.names import CLASSES, options_of_name, refuse_by_label, view_stores
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
-from ser.features.views import refuse_by_label, view_stores
 from ser.metadata.labels import Scheme, load_scheme, native, ways_with_labels
 from ser.metadata.ledger import is_imported
 from ser.metadata.parsing import few

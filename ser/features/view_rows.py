@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from ser.errors import ConfigError, StoreError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
 from ser.features.stores.failures import read_failures
-from ser.features.stores.names import MARK
+from ser.features.stores.names import MARK, by_label, named, source_as, view_stores
 from ser.features.stores.store import FeatureStore
 from ser.features.stores.streamed import Streamed, concatenated
-from ser.features.views import by_label, named, source_as, view_stores
 from ser.metadata.labels import Scheme
 from ser.metadata.parsing import few
 

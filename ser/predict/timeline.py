@@ -38,9 +38,8 @@ from ser.predict.predictions import (
     output_columns,
 )
 from ser.predict.recordings import Recording
-from ser.predict.speech import DETECTORS, SpeechDetector
 from ser.predict.turns import CAMPPLUS, Turns
-from ser.predict.windows import Window, heard, windows
+from ser.predict.windows import DETECTORS, SpeechDetector, Window, heard, windows
 
 ROWS = ("segments", "windows")
 AT_ONCE = 16  # windows of a file that are answered together

@@ -1,7 +1,10 @@
 """Turns of speakers in a long recording: windows of speech, embedded by an encoder of speakers, in clusters.
 
 The encoder and the windows of 1.5 s every 0.75 s are those of 3D-Speaker (arXiv:2403.19971). A window has one speaker: where
-two speak at once, one of them is heard.
+two speak at once, one of them is heard. Clusters are those that it makes of fewer than 40 windows
+(`speakerlab/process/cluster.py`): average linkage of the cosine distance, and small clusters dissolved into the nearest mean.
+Its limit of 0.4 is not taken, nor are the spectral clusters that it makes of longer recordings: both make several speakers of
+one voice (`benchmarks/voices.py`).
 """
 
 import copy
@@ -22,11 +25,9 @@ from ser.extract.encoding import Outcome, encode_each
 from ser.extract.options import EncoderOptions
 from ser.extract.plan import batches
 from ser.metadata.parsing import few
-from ser.predict.clusters import SIMILARITY, Vectors, clusters, most_alike
 from ser.predict.head_encoders import audio_for
 from ser.predict.predictions import OTHER_BAND
-from ser.predict.speech import SpeechDetector
-from ser.predict.windows import heard, windows
+from ser.predict.windows import SpeechDetector, heard, windows
 
 CAMPPLUS = "campplus-zh-en"  # the encoder of 3D-Speaker's diarization
 # The SHA-256 of its weights, in a folder of any name.
@@ -35,6 +36,10 @@ WINDOW, HOP = 1.5, 0.75  # s
 FEW = 4  # windows: a speaker of fewer is named
 SPOKEN = 0.5  # of a window: from this share of speech on it is one of a speaker
 AT_ONCE = 64  # windows that are embedded together
+SIMILARITY = 0.275  # cosine: less similar clusters are two speakers of `CAMPPLUS` (made calls of EmoDB)
+LEAST = 4  # windows of a speaker, unless the number that was asked for would split another speaker
+MOST = 4000  # windows, or groups of neighbours, that are clustered: 64 MB of distances
+Vectors = NDArray[np.float64]
 # Of an encoder and of memory: in a service recordings take turns, for one batch of windows or one search for clusters each.
 _TURN = threading.Lock()
 
@@ -231,3 +236,95 @@ def _numbered(labels: NDArray[np.int64], middles: NDArray[np.float64]) -> NDArra
     """The clusters as numbers from 1, in the order in which they are first heard."""
     order = list(dict.fromkeys(labels[np.argsort(middles, kind="stable")].tolist()))
     return np.array([order.index(label) + 1 for label in labels.tolist()], dtype=np.int64)
+
+
+def clusters(vectors: Vectors, count: int | None) -> NDArray[np.int64]:
+    """Clusters of vectors by average linkage of their cosine distances; each vector then goes to the nearest mean.
+
+    Args:
+        vectors: `(n, features)`, those of one channel in their order of time.
+        count: of clusters; None: as many as are nowhere more similar than `SIMILARITY`, with `LEAST` vectors or more.
+
+    Returns:
+        The number of each one's cluster, `(n,)`.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist
+
+    unit = _unit(vectors)
+    if count == 1 or len(unit) == 1:
+        return np.zeros(len(unit), dtype=np.int64)
+    group = _groups(unit)
+    # Half the squared distance of unit vectors is their cosine distance, and is none where a vector is 0.
+    tree = linkage(pdist(_means(unit, group), "sqeuclidean") / 2, "average")
+    if count is None:
+        labels = fcluster(tree, 1 - SIMILARITY, "distance")[group]
+        sizes = np.bincount(labels)
+        kept = labels[sizes[labels] >= LEAST]
+        means = _means(unit, labels, kept if len(kept) else sizes.argmax())
+    else:
+        means = _of_number(unit, group, tree, count)
+    nearest: NDArray[np.int64] = (unit @ means.T).argmax(axis=1).astype(np.int64)
+    return nearest
+
+
+def most_alike(vectors: Vectors, labels: NDArray[np.int64]) -> tuple[int, int, float]:
+    """The two clusters that are most alike, and the mean cosine of their vectors, as average linkage has it.
+
+    Args:
+        vectors: `(n, features)`.
+        labels: of each its cluster, `(n,)`, of two or more.
+    """
+    unit, names = _unit(vectors), np.unique(labels)
+    centres = np.stack([unit[labels == k].mean(axis=0) for k in names])
+    cosines = np.where(np.triu(np.ones((len(names), len(names)), dtype=bool), 1), centres @ centres.T, -np.inf)
+    one, other = np.unravel_index(cosines.argmax(), cosines.shape)
+    return int(names[one]), int(names[other]), float(cosines[one, other])
+
+
+def _of_number(unit: Vectors, group: NDArray[np.int64], tree: Vectors, count: int) -> Vectors:
+    """The means of so many clusters.
+
+    Few windows that are a cluster may be noise, or all that a speaker said. They are noise where the others are parted
+    into `count` speakers less similar than `SIMILARITY`; otherwise one speaker would be split to lose another.
+    """
+    from scipy.cluster.hierarchy import fcluster
+
+    first = fcluster(tree, count, "maxclust")[group]
+    for cut in range(count, len(tree) + 2):
+        labels = fcluster(tree, cut, "maxclust")[group]
+        sizes = np.bincount(labels)
+        if (sizes >= LEAST).sum() >= count:
+            kept = np.argsort(-sizes, kind="stable")[:count]
+            centres = np.stack([unit[labels == k].mean(axis=0) for k in kept])
+            # The mean cosine of their windows, as of average linkage.
+            if np.triu(centres @ centres.T, 1).max() < SIMILARITY:
+                return _means(unit, labels, kept)
+            break
+    return _means(unit, first)
+
+
+def _groups(unit: Vectors) -> NDArray[np.int64]:
+    """The group of each vector: itself, or of many, alike neighbours in time (Ward's linkage), `MOST` groups in all.
+
+    Neighbours are joined, not drawn, so that few windows of a speaker remain a group of their own.
+    """
+    count = len(unit)
+    if count <= MOST:
+        return np.arange(count)
+    from scipy.sparse import diags
+    from sklearn.cluster import AgglomerativeClustering
+
+    beside = diags([1.0, 1.0], [-1, 1], shape=(count, count))
+    found: NDArray[np.int64] = AgglomerativeClustering(MOST, connectivity=beside).fit_predict(unit)
+    return found
+
+
+def _means(unit: Vectors, labels: NDArray[np.integer[Any]], kept: Any = None) -> Vectors:
+    """The means of clusters in the order of their labels, of length 1; those of all, or of some."""
+    return _unit(np.stack([unit[labels == k].mean(axis=0) for k in np.unique(labels if kept is None else kept)]))
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    found: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return found

@@ -15,8 +15,8 @@ from ser.optional import absent
 from ser.predict.head_encoders import refuse_unused
 from ser.predict.judge import stores_read
 from ser.predict.predictor import Predictor
-from ser.predict.speech import RATE, SpeechDetector
 from ser.predict.turns import WINDOW, Diarizer
+from ser.predict.windows import RATE, SpeechDetector
 from ser.results.records.find import find_heads
 from ser.service.limits import ServiceLimits
 

@@ -10,8 +10,7 @@ import soxr
 
 from ser.audio import decoding, files
 from ser.audio.files import FAULTS
-from ser.audio.fingerprint import fingerprint
-from ser.audio.measure import measure
+from ser.audio.measure import fingerprint, measure
 from ser.audit.near_copies import LIMIT, error_rate
 
 RATE = 16000

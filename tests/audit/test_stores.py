@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ser.audit.audit import audit_dataset
-from ser.audit.finding import ERROR, INFO, WARNING, Finding
+from ser.audit.record import ERROR, INFO, WARNING, Finding
 from ser.audit.split_data import split_table
 from ser.audit.stores import store_findings
 from ser.features.importing.feature_files import parse

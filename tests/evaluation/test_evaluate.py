@@ -23,10 +23,10 @@ from ser.evaluation.evaluate import evaluate
 from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
 from ser.features.blocks import stored_block
 from ser.features.stores.layout import Facts, Record
+from ser.features.stores.names import TTA_VIEWS
 from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
-from ser.features.views import TTA_VIEWS
 from ser.jsonfile import plain
 from ser.metadata.table import load_table, write_table
 from ser.results.listing import list_results

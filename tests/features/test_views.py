@@ -12,12 +12,11 @@ from ser.errors import ConfigError, StoreError
 from ser.features.normalise import normalise
 from ser.features.store_selection import choose_dataset, open_stores
 from ser.features.stores.layout import Facts, Record
-from ser.features.stores.names import originals, split_name
+from ser.features.stores.names import TTA_VIEWS, originals, split_name, view_stores
 from ser.features.stores.store import FeatureStore
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import load_tensors
 from ser.features.view_rows import NO_VIEW
-from ser.features.views import TTA_VIEWS, view_stores
 from ser.metadata.table import load_table, write_table
 from ser.train.runs.joined_corpora import join
 

@@ -16,7 +16,7 @@ from ser.cli import main
 from ser.errors import ConfigError
 from ser.extract.encoders import text
 from ser.features.blocks import stored_block
-from ser.features.views import TTA_VIEWS
+from ser.features.stores.names import TTA_VIEWS
 from ser.metadata.table import load_table
 from ser.predict.inputs import audio_files, check_inputs, inputs_of_table
 from ser.train.checkpoint import load_head

@@ -19,12 +19,11 @@ from ser.audio.streams import Stream
 from ser.cli import main
 from ser.errors import AudioError, ConfigError
 from ser.extract.encoders import speaker as speaker_models
-from ser.predict import clusters as module
 from ser.predict import long_recordings, turns
-from ser.predict.clusters import clusters
+from ser.predict import turns as module
 from ser.predict.long_recordings import told
 from ser.predict.timeline import TimelineOptions, TimelineRow
-from ser.predict.turns import Diarizer, Turns
+from ser.predict.turns import Diarizer, Turns, clusters
 from tests.conftest import head_of_speech
 
 RATE = 16000

@@ -34,11 +34,7 @@ TRAINING_DATA = {"ast-finetuned-audioset-*": _AUDIOSET}
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """An AST model by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, are of another kind of model, or lack a weight.
-    """
+    """An AST model by short name, hub id or folder."""
     allowed = {"layers": [options.layers], "pooling": ["mean"]}
     known, found = find_model(name, options, "ast", CHECKPOINTS, MODEL_TYPES, "an AST model", **allowed)
     from ser.extract.models.ast import Ast

@@ -32,12 +32,7 @@ CHECKPOINTS = {"clap": Checkpoint("laion/clap-htsat-unfused", 768, "630,000 capt
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A CLAP model by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, are of another kind of model, or lack a weight; or a model that reads random
-            crops of long audio.
-    """
+    """A CLAP model by short name, hub id or folder."""
     known, found = find_model(name, options, "clap", CHECKPOINTS, MODEL_TYPES, "a CLAP model", pooling=["mean"])
     from ser.extract.models.clap import Clap
 

@@ -26,9 +26,5 @@ TRAINING_DATA = {"compare": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> Smile:
-    """The ComParE encoder.
-
-    Raises:
-        EncoderError: opensmile is not installed.
-    """
+    """The ComParE encoder."""
     return Smile("compare", "ComParE_2016", options)

@@ -28,9 +28,5 @@ TRAINING_DATA = {"egemaps": NOTHING_LEARNED}
 
 
 def load(name: str, options: EncoderOptions) -> Smile:
-    """The eGeMAPS encoder.
-
-    Raises:
-        EncoderError: opensmile is not installed.
-    """
+    """The eGeMAPS encoder."""
     return Smile("egemaps", "eGeMAPSv02", options)

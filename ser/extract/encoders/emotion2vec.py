@@ -88,11 +88,7 @@ def accepts(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """An emotion2vec model by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, or the checkpoint lacks a weight.
-    """
+    """An emotion2vec model by short name, hub id or folder."""
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
     pick_device(options.device)
     known = parse_model_name(name, "emotion2vec", CHECKPOINTS)

@@ -77,11 +77,7 @@ def accepts(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A model of speaker embeddings by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, or the weights are of another network or incomplete.
-    """
+    """A model of speaker embeddings by short name, hub id or folder."""
     refuse_unused(options, name, pooling=["mean"], dtype=DTYPES)
     pick_device(options.device)
     known = parse_model_name(name, "speaker", CHECKPOINTS)

@@ -176,11 +176,7 @@ def _is_model_folder(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A Wav2Vec2-like model by short name, hub id or folder; of another family's kind where the folder or the id holds one.
-
-    Raises:
-        EncoderError: the files are missing, are of another kind of model, or lack a weight.
-    """
+    """A Wav2Vec2-like model by short name, hub id or folder; of another family's kind where the folder or the id holds one."""
     need("transformers", "encoders", kind=EncoderError)
     pick_device(options.device)
     known = parse_model_name(name, "speech", CHECKPOINTS)

@@ -129,12 +129,7 @@ def accepts(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> "TextEncoder":
-    """A text encoder by short name, hub id or folder.
-
-    Raises:
-        ConfigError: pooling at frame level.
-        EncoderError: the files are missing, are of another kind of model, or lack a weight.
-    """
+    """A text encoder by short name, hub id or folder."""
     need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
     pick_device(options.device)
@@ -312,7 +307,7 @@ class TextEncoder(Encoder):
 
 def _hidden_layers(model: Any, depth: int, layers: list[int]) -> Any:
     """The layers that are kept, the model stopping at the highest; None for models whose blocks are not a list."""
-    from ser.extract.models.hidden_layers import HiddenLayers, blocks_of
+    from ser.extract.models.frozen_encoder import HiddenLayers, blocks_of
 
     blocks = blocks_of(model, depth)
     return None if blocks is None else HiddenLayers(blocks, layers)

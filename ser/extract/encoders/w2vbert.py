@@ -36,11 +36,7 @@ TRAINING_DATA = {"w2v-bert-*": _SEAMLESS}
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A w2v-BERT encoder by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, are of another kind of model, or lack a weight.
-    """
+    """A w2v-BERT encoder by short name, hub id or folder."""
     allowed = {"layers": [options.layers], "pooling": ["mean", STATISTICS]}
     known, found = find_model(name, options, "w2vbert", CHECKPOINTS, MODEL_TYPES, "a w2v-BERT model", **allowed)
     from ser.extract.models.w2vbert import W2vBert

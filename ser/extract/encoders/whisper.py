@@ -62,11 +62,7 @@ MODEL_TYPES = ("whisper",)
 
 
 def load(name: str, options: EncoderOptions) -> Encoder:
-    """A Whisper encoder by short name, hub id or folder.
-
-    Raises:
-        EncoderError: the files are missing, are of another kind of model, or lack a weight.
-    """
+    """A Whisper encoder by short name, hub id or folder."""
     allowed = {"layers": [options.layers], "pooling": ["mean", STATISTICS], "window": WINDOWS}
     known, found = find_model(name, options, "whisper", CHECKPOINTS, MODEL_TYPES, "a Whisper model", **allowed)
     from ser.extract.models.whisper import Whisper

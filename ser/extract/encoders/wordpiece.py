@@ -49,11 +49,7 @@ def accepts(name: str) -> bool:
 
 
 def load(name: str, options: EncoderOptions) -> "WordPiece":
-    """The encoder of a vocabulary made from the corpus, or of a published one.
-
-    Raises:
-        EncoderError: the published tokenizer is missing.
-    """
+    """The encoder of a vocabulary made from the corpus, or of a published one."""
     need("tokenizers", "encoders", kind=EncoderError)
     refuse_unused(options, "wordpiece")
     source = name.partition(":")[2]

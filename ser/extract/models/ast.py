@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
-from ser.extract.models.frozen_encoder import Frozen
-from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.frozen_encoder import Frozen, HiddenLayers
 from ser.extract.models.kaldi_bands import traced_bands
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import joined, padded, pieces_of, whole_windows

@@ -1,17 +1,21 @@
 """Attention with a bias by the distance of the key from the query: that of ALiBi, and any of long utterances.
 
+WavLM's (Chen et al., JSTSP 2022, section III-B) is gated by the query. The library's makes several matrices of all pairs of
+frames: it computes utterances of up to `LONG` frames, and longer ones are computed here, of its own weights.
+
 A bias depends on the distance alone, so a head has no more than `2 * frames - 1` different numbers: a line, in which a query's
 row is a window. Of long utterances rows are made of it for a block of queries of one head at a time, without a matrix of all
 pairs of frames. That is exact: a query's softmax is over all keys, and does not depend on other queries.
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # Frames, 41 s: up to there all pairs at once are some 200 MB for 12 heads. Most corpora have no longer utterances.
 LONG = 2048
@@ -147,3 +151,78 @@ def slopes(heads: int) -> list[float]:
     lower = 2 ** math.floor(math.log2(heads))
     own = [2.0 ** (-8 * (k + 1) / lower) for k in range(lower)]
     return own if lower == heads else own + slopes(2 * lower)[0::2][: heads - lower]
+
+
+class LongAttention(nn.Module):
+    """Stands in place of a `WavLMAttention`, which it holds.
+
+    Attributes:
+        longest: frames up to which the library's own computes.
+    """
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.attention = attention
+        self.longest = LONG
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, position_bias: Tensor | None = None, **others: Any
+    ) -> tuple[Tensor, None, Tensor]:
+        """`(batch, frames, dim)` -> the same, None, and what the next block takes as `position_bias`.
+
+        Of long utterances that is a line for each head, `(heads, 2 * frames - 1)`: see `distance_bias`.
+        """
+        if hidden_states.shape[1] <= self.longest:
+            out: tuple[Tensor, None, Tensor] = self.attention(
+                hidden_states, attention_mask=attention_mask, position_bias=position_bias, **others
+            )
+            return out
+        own = self.attention
+        lines = self._lines(hidden_states.shape[1]) if position_bias is None else position_bias
+        shape = (*hidden_states.shape[:2], own.num_heads, own.head_dim)
+        q, k, v = (make(hidden_states).view(shape).transpose(1, 2) for make in (own.q_proj, own.k_proj, own.v_proj))
+        gate = self._gate(hidden_states.view(shape).transpose(1, 2))
+        hidden = None if attention_mask is None else attention_mask.ne(1).flip(1)[:, None, None]
+
+        def fill(bias: Tensor, head: int, begin: int) -> None:
+            end = begin + bias.shape[2]
+            torch.mul(gate[:, head : head + 1, begin:end], windows(lines[head], begin, end), out=bias)
+            if hidden is not None:
+                bias.masked_fill_(hidden, float("-inf"))
+
+        mixed = attend(q, k, v, fill).transpose(1, 2).reshape(hidden_states.shape)
+        return own.out_proj(mixed), None, lines
+
+    def _lines(self, frames: int) -> Tensor:
+        """The bias of keys from `frames - 1` after the query to as many before it, `(heads, 2 * frames - 1)`."""
+        after, before = self.attention.compute_bias(1, frames)[:, 0], self.attention.compute_bias(frames, 1)[:, 1:, 0]
+        return torch.cat([after.flip(1), before], 1)
+
+    def _gate(self, heads: Tensor) -> Tensor:
+        """`(batch, heads, frames, dim)` -> `(batch, heads, frames, 1)`."""
+        own = self.attention
+        gates = torch.sigmoid(own.gru_rel_pos_linear(heads).unflatten(-1, (2, 4)).sum(-1))
+        gate_a, gate_b = gates.chunk(2, dim=-1)
+        gated: Tensor = gate_a * (gate_b * own.gru_rel_pos_const - 1.0) + 2.0
+        return gated
+
+
+def swap(blocks: nn.ModuleList) -> list[LongAttention]:
+    """Put a `LongAttention` into each block of a WavLM model."""
+    made = []
+    for block in blocks:
+        block.attention = LongAttention(block.attention)
+        made.append(block.attention)
+    return made
+
+
+@contextmanager
+def all_long(attentions: Sequence[LongAttention]) -> Iterator[None]:
+    """Within the block, utterances of any length are computed as long ones are."""
+    for attention in attentions:
+        attention.longest = 0
+    try:
+        yield
+    finally:
+        for attention in attentions:
+            attention.longest = LONG

@@ -188,23 +188,19 @@ def load_tokenizer(found: ModelFiles) -> Any:
     """
     from transformers import AutoTokenizer
 
-    try:
-        with quiet_transformers():
-            return AutoTokenizer.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # of transformers, tokenizers, sentencepiece or protobuf
-        raise EncoderError(f"cannot load the tokenizer in {found.folder}", found=str(error)[:200]) from None
+    return _made(AutoTokenizer, found, "tokenizer")
 
 
 def load_extractor(found: ModelFiles) -> Any:
-    """Load the feature extractor of a model folder, which makes the model's input from audio.
-
-    Raises:
-        EncoderError: it cannot be made from the files that are there.
-    """
+    """The feature extractor of a model folder, which makes the model's input from audio; errors as of `load_tokenizer`."""
     from transformers import AutoFeatureExtractor
 
+    return _made(AutoFeatureExtractor, found, "preprocessor")
+
+
+def _made(kind: Any, found: ModelFiles, what: str) -> Any:
     try:
         with quiet_transformers():
-            return AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # of transformers and json
-        raise EncoderError(f"cannot load the preprocessor in {found.folder}", found=str(error)[:200]) from None
+            return kind.from_pretrained(found.folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # of transformers, tokenizers, sentencepiece, protobuf or json
+        raise EncoderError(f"cannot load the {what} in {found.folder}", found=str(error)[:200]) from None

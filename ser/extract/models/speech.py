@@ -12,9 +12,8 @@ from torch.nn.utils import parametrize
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName
 from ser.extract.hubs import ModelFiles
-from ser.extract.models import wavlm_attention
-from ser.extract.models.frozen_encoder import Frozen
-from ser.extract.models.hidden_layers import HiddenLayers
+from ser.extract.models.distance_bias import all_long, swap
+from ser.extract.models.frozen_encoder import Frozen, HiddenLayers
 from ser.extract.models.loading import PREPROCESSOR, load_extractor, load_strictly, weights_identity
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
@@ -65,12 +64,12 @@ class Speech(Frozen):
             if parametrize.is_parametrized(convolution, "weight"):  # weight norm, else computed in every pass
                 parametrize.remove_parametrizations(convolution, "weight")
         self.zeroing = Zeroing(positions)
-        long = wavlm_attention.swap(self.model.encoder.layers) if config.model_type == "wavlm" else []
+        long = swap(self.model.encoder.layers) if config.model_type == "wavlm" else []
         products = self.device == "cpu"
         self.exact_stem(products)
         self.probe(untouched)
         if long:
-            with wavlm_attention.all_long(long):
+            with all_long(long):
                 self.probe(untouched)
         self.model.to(torch_dtype(self.dtype))
         self.exact_stem(products)

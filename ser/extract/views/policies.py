@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ser.errors import ConfigError
-from ser.features.views import LISTS
+from ser.features.stores.names import LISTS
 from ser.files import JsonObject
 
 Operation: TypeAlias = tuple[str, float]

@@ -19,6 +19,8 @@ from ser.metadata.schema import Row, TableFacts
 from ser.metadata.words_in_cells import as_label, is_missing
 
 FACTS = ("ids", "labels", "lengths", "speakers")  # of utterances, beside features
+MAX_UNPACKED = 2**26  # bytes that what a compressed file holds may have whatever the file's size
+MAX_RATIO = 1100  # and beyond it, times the file's size: deflate, which np.savez_compressed uses, stays below 1032
 PARTS = ("", "train", "validation", "test")
 _FILE = re.compile(r"(.+?\.(?:npz|pkl|pickle)):(.+)", re.IGNORECASE)
 

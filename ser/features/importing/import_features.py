@@ -20,8 +20,7 @@ from ser.features.importing.joining import gather
 from ser.features.importing.loading import ImportOptions
 from ser.features.stores.bulk_reading import BLOCK_BYTES
 from ser.features.stores.failures import Failure, write_failures
-from ser.features.stores.identity import DECLARED
-from ser.features.stores.layout import FRAME, UTTERANCE, Facts, Record
+from ser.features.stores.layout import DECLARED, FRAME, UTTERANCE, Facts, Record
 from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.features.tensors import UNKNOWN_SOURCE

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError
-from ser.features.importing.array_files import Folder
-from ser.features.importing.arrays import PICKLES, pickled, read, read_facts
+from ser.features.importing.arrays import PICKLES, Folder, pickled, read, read_facts
 from ser.features.importing.feature_files import Beside, Content, FeatureFile, Values, as_rating, composed, labelled, same_label
 from ser.metadata.build import parse_rating
 from ser.metadata.parsing import few

@@ -24,9 +24,8 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import CorpusError
-from ser.features.importing.array_files import MAX_RATIO, MAX_UNPACKED
 from ser.features.importing.columns import INDEX, Columns, assign, of_words
-from ser.features.importing.feature_files import Content, FeatureFile
+from ser.features.importing.feature_files import MAX_RATIO, MAX_UNPACKED, Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
 from ser.files import HEAD, open_regular, why, why_damaged
 from ser.metadata.column_names import choose

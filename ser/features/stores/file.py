@@ -55,7 +55,7 @@ def write_file(path: Path, facts: Facts, provenance: JsonObject, index: Index, b
             _write_index(file, facts, provenance, index)
             _write_values(file, VALUES[facts.level], int(index.n_frames.sum()), blocks, sink)
     finally:
-        sink.file.close()
+        sink.close()
     if sink.error is not None:
         raise OSError(sink.error.errno, sink.error.strerror)
 

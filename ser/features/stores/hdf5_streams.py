@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Sink(io.RawIOBase):
+class Sink(io.FileIO):
     """The file that HDF5 writes to. An error is kept for after the file was closed.
 
     HDF5 that meets a full disk while it closes a file is left in a state that ends the process with a segmentation
@@ -20,7 +20,7 @@ class Sink(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        self.file = path.open("w+b", buffering=0)
+        super().__init__(path, "w+")
         self.error: OSError | None = None
         self.interrupted = False
 
@@ -48,37 +48,19 @@ class Sink(io.RawIOBase):
             if self.interrupted:
                 before(signal.SIGINT, None)
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def readinto(self, buffer: Any) -> int | None:
-        return self.file.readinto(buffer)
-
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         size = len(view)
         try:
             while view and not self.stopped:
-                view = view[self.file.write(view) :]
+                view = view[super().write(view) :]
         except OSError as error:
             self.error = error
         return size
 
     def truncate(self, size: int | None = None) -> int:
         try:
-            return self.file.truncate(size)
+            return super().truncate(size)
         except OSError as error:
             self.error = self.error or error
             return size or 0
@@ -88,7 +70,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _END = struct.Struct("<28xQ")  # of the file, in a superblock of version 2 or 3 with addresses of 8 bytes
 
 
-class Padded(io.RawIOBase):
+class Padded(io.FileIO):
     """A file for reading, followed by zeros up to the end that its superblock names (which has a check sum).
 
     Raises:
@@ -96,31 +78,18 @@ class Padded(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        start = self._file.read(_END.size)
+        super().__init__(path)
+        start = self.read(_END.size) or b""
         if len(start) < _END.size or start[:8] != _SIGNATURE or start[8] not in (2, 3) or start[9] != 8:
-            self._file.close()
+            self.close()
             raise OSError("not the beginning of an HDF5 file")
         self._size = int(_END.unpack(start)[0])
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(self._size + offset if whence == os.SEEK_END else offset, whence % os.SEEK_END)
-
-    def tell(self) -> int:
-        return self._file.tell()
+        return super().seek(self._size + offset if whence == os.SEEK_END else offset, whence % os.SEEK_END)
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        got = self._file.readinto(view)
+        got = super().readinto(view) or 0
         view[got:] = bytes(len(view) - got)
         return len(view)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

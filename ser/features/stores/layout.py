@@ -19,8 +19,8 @@ anywhere is found, by the format, by `index_crc32`, or by an utterance's `crc32`
 import json
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,14 @@ class Index:
         return Index(ids, self.sources[rows], self.n_samples[rows], self.n_frames[rows], self.crc32[rows])
 
 
-class Damaged(StoreError):
+class _Fault(StoreError):
+    """An error that goes to other processes as a plain `StoreError`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (StoreError, (self.line(),))
+
+
+class Damaged(_Fault):
     """A file of a store that is truncated or whose bytes have changed."""
 
     def __init__(self, path: Path, found: object) -> None:
@@ -104,11 +111,8 @@ class Damaged(StoreError):
             action="`ser store verify` names the damage; the same `ser extract` sets the file aside and makes it again.",
         )
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (StoreError, (self.line(),))
 
-
-class DamagedRows(StoreError):
+class DamagedRows(_Fault):
     """Some utterances of a file whose values have changed."""
 
     def __init__(self, path: Path, ids: Sequence[str]) -> None:
@@ -119,11 +123,8 @@ class DamagedRows(StoreError):
             action="`ser store verify --repair` removes damaged utterances; `ser extract` then makes them again.",
         )
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (StoreError, (self.line(),))
 
-
-class Malformed(StoreError):
+class Malformed(_Fault):
     """A file that is whole, and is not what `ser` writes: it was made by something else, or by hand."""
 
     def __init__(self, path: Path, found: object) -> None:
@@ -134,9 +135,6 @@ class Malformed(StoreError):
             found=" ".join(str(found).split())[:160],
             action="Do not use it; make the store again.",
         )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (StoreError, (self.line(),))
 
 
 def check_store_facts(attributes: JsonObject, identity: object, assets: dict[str, str]) -> Facts:
@@ -223,6 +221,73 @@ def index_checksum(attributes: JsonObject, assets: dict[str, str], arrays: dict[
 def to_json(value: object) -> str:
     """JSON that is the same for equal values."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+DECLARED = "declared_encoder"  # of features that were made elsewhere: the encoder that their user says they are of
+
+
+def same_encoder(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys by which two identities are not of the same encoder; [] where they are.
+
+    Imported features of two corpora come from different files. They are of the same encoder where the user has declared the
+    same one for both, and their number and names are the same.
+    """
+    if one.get(DECLARED) and other.get(DECLARED):
+        one, other = ({k: v for k, v in identity.items() if k not in ("files", "encoder")} for identity in (one, other))
+    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+
+
+def differences(there: Facts, here: Facts) -> list[str]:
+    """Phrases for what differs, one for each key: `layer is 12 there and 6 here`."""
+    if there.encoder != here.encoder:  # then all differs
+        return [f"encoder is {there.encoder} there and {here.encoder} here"]
+    old, new = _flat(asdict(there)), _flat(asdict(here))
+    return [
+        f"{key} differs" if key.startswith("assets.") else f"{key} is {_show(old, key)} there and {_show(new, key)} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def refuse_other(path: Path, there: Facts, here: Facts) -> None:
+    """Raise a StoreError if a store of these facts cannot take features of those."""
+    differing = differences(there, here)
+    if differing:
+        raise StoreError(
+            f"the feature store {path} was made with other settings: {'; '.join(differing)}",
+            action="--overwrite starts this store again; another --workspace keeps both.",
+        )
+
+
+def merged_provenance(parts: list[JsonObject], now: JsonObject) -> JsonObject:
+    """Provenance of a merged file: that of the newest part, and under `earlier` those that differ but in time."""
+    runs: list[JsonObject] = []
+    for part in [*parts, now or parts[-1]]:
+        for run in [*part.get("earlier", []), {k: v for k, v in part.items() if k != "earlier"}]:
+            same = [r for r in runs if _timeless(r) == _timeless(run)]
+            checked = [{"verified": r["verified"]} for r in same if "verified" in r]
+            runs = [r for r in runs if r not in same] + [{**(checked[-1] if checked else {}), **run}]
+    return {**runs[-1], **({"earlier": runs[:-1]} if runs[:-1] else {})}
+
+
+def _timeless(run: JsonObject) -> JsonObject:
+    return {k: v for k, v in run.items() if k not in ("time", "verified")}
+
+
+def _flat(value: JsonObject, prefix: str = "") -> JsonObject:
+    flat: JsonObject = {}
+    for key, item in value.items():
+        # The identity's own keys speak for themselves: `layer`, not `identity.layer`.
+        name = f"{prefix}{key}"
+        if isinstance(item, dict):
+            flat |= _flat(item, "" if name == "identity" else f"{name}.")
+        else:
+            flat[name] = item
+    return flat
+
+
+def _show(flat: JsonObject, key: str) -> str:
+    return str(flat[key]) if key in flat else "not given"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from ser.errors import StoreError
 from ser.features.stores.bulk_reading import batches, fill
 from ser.features.stores.file import StoreFile, write_file
-from ser.features.stores.identity import merged_provenance, refuse_other
-from ser.features.stores.layout import Damaged, Facts, Record, pack, to_json
+from ser.features.stores.layout import Damaged, Facts, Record, merged_provenance, pack, refuse_other, to_json
 from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
 from ser.files import JsonObject

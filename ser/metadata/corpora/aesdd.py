@@ -38,7 +38,6 @@ _NAME = re.compile(r"([a-z])(\d\d)\s*\(0*(\d+)\s*[a-z]?\)\s*[a-z]?")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of AESDD, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "AESDD"):
         yield {
             "utterance_id": name[0],

@@ -39,7 +39,6 @@ _NAME = re.compile(r"\d\d-\d\d-(\d\d)-(\d\d)-(0[1-3])-(\d\d)-(0[1-9]|[12]\d|3[0-
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of BanglaSER, anywhere below the folder."""
     words = dict(enumerate(LABELS, start=1))
     for path, name in named_as(root, _NAME, "BanglaSER"):
         label = words.get(int(name[1]), name[1])

@@ -54,7 +54,6 @@ _NAME = re.compile(r"(0[1-9]|1[0-2])-([A-Z])-([12])-([1-6])")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of CaFE, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "CaFE", ".wav", ".aif", ".aiff"):
         yield {
             "utterance_id": name[0],

@@ -58,7 +58,6 @@ _NAME = re.compile(r"([a-z]{3})-([mf][1-3])-([a-z]\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of EMOVO, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "EMOVO", name=lambda path: stem(path).lower()):
         yield {
             "utterance_id": name[0],

@@ -40,7 +40,6 @@ _NAME = re.compile(r"0*(\d+)\.0*(\d+)\.([a-z]+)[-_ ]?0*(\d+)", re.IGNORECASE)
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of IITKGP-SEHSC, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "IITKGP-SEHSC", name=_mended):
         label = name[3]
         yield {

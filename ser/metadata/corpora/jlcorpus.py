@@ -38,7 +38,6 @@ _NAME = re.compile(r"((female|male)\d)_([a-z]+)_(\d+)([ab])_(\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of JL-Corpus, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "JL-Corpus"):
         text = (root / path).with_suffix(".txt")
         yield {

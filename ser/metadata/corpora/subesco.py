@@ -37,7 +37,6 @@ _NAME = re.compile(r"([FM]_\d\d)_[A-Za-z]+_S_(\d+)_([A-Za-z]+)_\d")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of SUBESCO, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "SUBESCO", name=lambda path: stem(path).rstrip("]")):
         label = name[3].upper()
         yield {

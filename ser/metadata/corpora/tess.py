@@ -38,7 +38,6 @@ _NAME = re.compile(r"(OAF|YAF)_([A-Za-z']+)_([A-Za-z]+)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of TESS, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "TESS", name=_mended):
         label = name[3].lower()
         yield {

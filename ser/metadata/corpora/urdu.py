@@ -34,7 +34,6 @@ _NAME = re.compile(r"(S([FM])\d+)_F\d+_([A-Z])\d+")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of URDU, anywhere below the folder."""
     for path, name in named_as(root, _NAME, "URDU"):
         yield {
             "utterance_id": name[0],

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.corpus import corpus
-from ser.metadata.folds.fold import Fold, FoldOptions, Rows, enough, leave_out
+from ser.metadata.folds.fold import Fold, FoldOptions, Rows, all_but, divide, enough, hold_out, leave_out, next_as_validation
 from ser.metadata.folds.fold_file import read_folds
-from ser.metadata.folds.groups import all_but, divide, hold_out, next_as_validation
 from ser.metadata.table import Table
 from ser.registry import unknown
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
-from ser.audit.finding import Finding
-from ser.audit.record import AuditRecord
+from ser.audit.record import AuditRecord, Finding
 from ser.results.blocks import Block, Facts, Notice, Section, Text
 from ser.results.cells import date, many
 

@@ -20,7 +20,7 @@ from ser.features.blocks import Block
 from ser.features.normalise import BETWEEN_CORPORA
 from ser.features.shared_audio import with_shared
 from ser.features.stored_layers import one_layer
-from ser.features.stores.identity import same_encoder
+from ser.features.stores.layout import same_encoder
 from ser.features.stores.streamed import concatenated
 from ser.features.tensors import OpenDataset, Tensors, too_large
 from ser.features.view_rows import joined

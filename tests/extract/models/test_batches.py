@@ -16,8 +16,7 @@ from ser import registry
 from ser.errors import EncoderError
 from ser.extract import encoder as base
 from ser.extract.encoder import ENCODERS, Encoder
-from ser.extract.models.frozen_encoder import Frozen
-from ser.extract.models.hidden_layers import HiddenLayers, blocks_of
+from ser.extract.models.frozen_encoder import Frozen, HiddenLayers, blocks_of
 from ser.extract.models.padding import ValidGroupNorm, Zeroing, padded, valid
 from ser.extract.models.stem import Convolution, Stem, frames_of, receptive_field
 from ser.extract.options import EncoderOptions

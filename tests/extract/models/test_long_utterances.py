@@ -18,9 +18,8 @@ from ser.errors import EncoderError
 from ser.extract import encoder as base
 from ser.extract.encoder import Encoder
 from ser.extract.models import distance_bias, stem
-from ser.extract.models.distance_bias import Alibi, Bias, slopes
+from ser.extract.models.distance_bias import Alibi, Bias, LongAttention, slopes
 from ser.extract.models.stem import Convolution, Stem, receptive_field
-from ser.extract.models.wavlm_attention import LongAttention
 from ser.extract.options import EncoderOptions
 
 Tiny = Callable[[str], Path]

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from ser.cli import main
 from ser.errors import AudioError, ConfigError, EncoderError, StoreError
 from ser.extract.options import EncoderOptions
-from ser.extract.transcription.transcribe import TranscriptReport, transcribe
+from ser.extract.transcription.transcribe import TranscriptReport, transcribe, word_errors
 from ser.extract.transcription.transcriber import Spoken, Transcriber, load_transcriber
-from ser.extract.transcription.word_error_rate import word_errors
 from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors

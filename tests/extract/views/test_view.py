@@ -11,15 +11,14 @@ import soundfile
 
 from ser.cli import main
 from ser.errors import ConfigError, StoreError
-from ser.extract.encoder import load
+from ser.extract.encoder import ViewedEncoder, load
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
 from ser.extract.views import effects, policies
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, make_views
-from ser.extract.views.viewed_encoder import ViewedEncoder
+from ser.features.stores.names import SUITE_VIEWS, TTA_VIEWS, view_stores
 from ser.features.stores.store import FeatureStore
-from ser.features.views import SUITE_VIEWS, TTA_VIEWS, view_stores
 from ser.metadata.labels import SCHEMES
 from ser.metadata.table import Table, make_table
 from ser.workspace import Workspace

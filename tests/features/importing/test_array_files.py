@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ser.errors import CorpusError, SerError
-from ser.features.importing import array_files
-from ser.features.importing.array_files import open_npz, read_npy
+from ser.features.importing import arrays
+from ser.features.importing.arrays import open_npz, read_npy
 from ser.features.importing.feature_files import parse
 from ser.features.importing.import_features import import_features
 from ser.workspace import Workspace
@@ -82,8 +82,8 @@ def npz(path: Path, *, packed: bool = True, **entries: bytes) -> Path:
 
 
 def test_a_few_kilobytes_that_unpack_to_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_files, "MAX_UNPACKED", 2**20)
-    monkeypatch.setattr(array_files, "MAX_RATIO", 100)
+    monkeypatch.setattr(arrays, "MAX_UNPACKED", 2**20)
+    monkeypatch.setattr(arrays, "MAX_RATIO", 100)
     file = npz(tmp_path / "a.npz", a=header((2**21,)) + bytes(2**23))
     assert file.stat().st_size < 20_000
     with (

@@ -1,6 +1,7 @@
 """The feature store against what went in: every kind of array, any order of commits, damage of every kind."""
 
 import errno
+import io
 import itertools
 import os
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ser.errors import StoreError
+from ser.features.stores import file as store_file
 from ser.features.stores import hdf5_streams
 from ser.features.stores.bulk_reading import Ragged
 from ser.features.stores.layout import Damaged, Facts, Record
@@ -338,23 +340,14 @@ class Full:
 def full(monkeypatch: pytest.MonkeyPatch) -> Full:
     disk = Full(10**9)
 
-    class File:
-        def __init__(self, real: Any) -> None:
-            self.real = real
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.real, name)
-
+    class File(io.FileIO):
         def write(self, data: Any) -> int:
-            return disk.write(self.real, data)
+            return disk.write(super(), data)
 
-    original = hdf5_streams.Sink.__init__
+    class Limited(hdf5_streams.Sink, File):
+        """A sink whose file is on that disk."""
 
-    def limited(self: hdf5_streams.Sink, path: Path) -> None:
-        original(self, path)
-        self.file = File(self.file)  # type: ignore[assignment]
-
-    monkeypatch.setattr(hdf5_streams.Sink, "__init__", limited)
+    monkeypatch.setattr(store_file, "Sink", Limited)
     return disk
 
 
