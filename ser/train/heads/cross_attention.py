@@ -21,7 +21,7 @@ from ser.train.heads._base import Takes
 from ser.train.nn.attention import Attends, others
 from ser.train.nn.layers import Dropout, Feature, Features, Input, Linear, Project
 from ser.train.nn.pooling import make_pooling
-from ser.train.nn.sequences import Packing
+from ser.train.nn.sequences import Packing, pad
 from ser.train.nn.transformer import Layer
 
 DEFAULTS = {"lr": 1e-4, "epochs": 60}
@@ -72,7 +72,7 @@ class Head(nn.Module):
         for layer in self.cross:
             blocks = enumerate(cast(nn.ModuleList, layer))
             states = [self._look(block, states, masks, packings, k) for k, block in blocks]
-        padded = [s if p is None else p.pad(s) for s, p in zip(states, packings, strict=True)]
+        padded = [pad(s, p) for s, p in zip(states, packings, strict=True)]
         pooled = [pool(s, m) for pool, s, m in zip(self.pool, padded, masks, strict=True)]
         return nn.functional.gelu(self.fuse(torch.cat(pooled, dim=-1)))
 
@@ -95,6 +95,6 @@ class Head(nn.Module):
         if len(others) == 1:
             (j,) = others
             return cast(Tensor, block(states[k], masks[j], states[j], packings[k], packings[j]))
-        padded = [states[j] if (p := packings[j]) is None else p.pad(states[j]) for j in others]
+        padded = [pad(states[j], packings[j]) for j in others]
         mask, source = torch.cat([masks[j] for j in others], 2), torch.cat(padded, 2)
         return cast(Tensor, block(states[k], mask, source, packings[k]))

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
+from ser.train.nn import few_tokens
 from ser.train.nn.layers import Linear
-from ser.train.nn.sequences import Packing
+from ser.train.nn.sequences import Packing, pad
 
 Attends = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # module -> stores of its queries, and of its keys
 
@@ -45,38 +46,40 @@ class Attention(nn.Module):
 
         Where a packing is given, that side is packed, and so is the result; the mask is that of the padded keys.
         """
-        mixed: Tensor = self.output(self.mix(x, source, mask, packing, source_packing))
+        mixed, last = self.mix(x, source, mask, (packing, source_packing))
+        mixed = mixed if last is None else last(mixed)
         if self.query is not None:
             return mixed
         return mixed.expand_as(x) if packing is None else packing.pack(mixed.expand(-1, *packing.shape, -1))
 
     def mix(
-        self,
-        x: Tensor,
-        source: Tensor,
-        mask: Tensor | None,
-        packing: Packing | None = None,
-        source_packing: Packing | None = None,
-    ) -> Tensor:
-        """The values that each query sees, of all heads side by side, as `forward` without its last layer.
+        self, x: Tensor, source: Tensor, mask: Tensor | None, packings: tuple[Packing | None, Packing | None]
+    ) -> tuple[Tensor, Linear | None]:
+        """The values that each query sees, of all heads side by side, and the layer that makes `forward`'s output of them.
 
-        Of a single key it is one value, `(runs, batch, 1, H)`, for all queries.
+        Of a single key it is one value, `(runs, batch, 1, H)`, for all queries. Where there is no layer, it is the output.
         """
         if self.query is None or self.key is None:
-            value: Tensor = self.value(source)
-            return value
-        q, k, v = self.query(x), self.key(source), self.value(source)
-        if packing is not None:
-            q = packing.pad(q)
-        if source_packing is not None:
-            k, v = source_packing.pad(k), source_packing.pad(v)
-        shape = q.shape
-        q, k, v = (self._split(part) for part in (q, k, v))
+            return self.value(source), self.output
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
             mask = None  # the same bits in a tenth less time
-        keys = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).reshape(shape)
-        return mixed if packing is None else packing.pack(mixed)
+        sides = zip((x, source), packings, strict=True)
+        (batch, queries), (_, keys) = [side.shape[1:3] if packing is None else packing.shape for side, packing in sides]
+        packing, of_source = packings
+        last: Linear | None = self.output
+        if not few_tokens.pays(x, x[0, ..., 0].numel() + source[0, ..., 0].numel(), batch, (queries, keys), self.heads):
+            q, k, v = pad(self.query(x), packing), pad(self.key(source), of_source), pad(self.value(source), of_source)
+            real = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
+            mixed = F.scaled_dot_product_attention(self._split(q), self._split(k), self._split(v), attn_mask=real)
+            mixed = mixed.transpose(1, 2).reshape(q.shape)
+        elif queries < keys:
+            q = pad(self.query(x), packing)
+            mixed = few_tokens.of_few_queries(q, pad(source, of_source), self.key, self.value, self.heads, mask)
+        else:
+            k, v = pad(self.key(source), of_source), pad(self.value(source), of_source)
+            mixed = few_tokens.of_few_keys(pad(x, packing), k, v, self.query, self.output, self.heads, mask)
+            last = None
+        return mixed if packing is None else packing.pack(mixed), last
 
     def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
         """The weight of each key for each query, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""

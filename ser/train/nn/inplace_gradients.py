@@ -64,9 +64,15 @@ class Weight(nn.Parameter):
     """
 
     stale: bool = False
-    watched: bool = False
+    watched: bool = False  # it is large and in training, see `watch`
     squares: list[Tensor] | None = None
     factors: Factors | None = None
+
+    def evaluates(self, x: Tensor) -> bool:
+        """True if compiled products evaluate x of many rows: with a weight in training, for which they are compiled anyway."""
+        if not self.watched or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or x.shape[1] <= kernels.ROWS:
+            return False
+        return kernels.fit(x, self)
 
     def watch(self) -> None:
         """From now on clear a stale gradient before autograd adds to it."""
@@ -100,6 +106,8 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if isinstance(weight, Weight) and weight.stale and torch.is_grad_enabled():
         out: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return out
+    if isinstance(weight, Weight) and weight.evaluates(x):
+        return kernels.forward(x, weight, bias)
     return torch.baddbmm(bias, x, weight)
 
 
@@ -164,7 +172,9 @@ def take(weight: Weight, x: Tensor, g: Tensor, fit: bool) -> None:
         write(weight)
         weight.squares = []
         for into, source, own in zip(weight.grad, x, g, strict=True):
-            if weight.stale:
+            if weight.stale and fit:
+                kernels.gradient(source, own, into)
+            elif weight.stale:
                 torch.mm(source.t(), own, out=into)
             else:
                 into.addmm_(source.t(), own)

@@ -10,6 +10,7 @@ All numbers are float32. `n` numbers of a row are a vector. `wide` says that the
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -69,6 +70,16 @@ class Function:
         build.cbranch(build.icmp_signed("<", next_place, stop), turn, after)
         build.position_at_end(after)
         return new
+
+    def in_tiles(self, count: ir.Value, size: int, body: Callable[[ir.Value], None]) -> None:
+        """Rows by tiles of a size, of which there is at least one; the last one takes some of the rows before it once more."""
+        last = self.build.sub(count, integer(size))
+
+        def tile(first: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            body(self.build.select(self.build.icmp_signed("<", first, last), first, last))
+            return []
+
+        self.loop(count, size, tile)
 
     def at(self, pointer: ir.Value, *indices: ir.Value | int) -> ir.Value:
         """The address of a number, at the sum of the indices."""
@@ -160,48 +171,115 @@ def tiles(rows: int, size: int) -> list[range]:
 
 
 def forward(module: ir.Module, rows: int, wide: bool) -> None:
-    """y = x W + b: `x (rows, K)`, `W (K, N)`, `b (N,)`, `y (rows, N)`."""
+    """y = x W + b, in tiles of rows: `x (count, K)`, `W (K, N)`, `b (N,)`, `y (count, N)`."""
     n, height, vectors = FORWARD[wide]
-    f = Function(module, "forward", 4, n)
-    x, weight, bias, y, inputs, outputs = f.arguments
-    build, places = f.build, [c * n for c in range(vectors)]
+    f = Function(module, "forward", 4, n, 3)
+    x, weight, bias, y, inputs, outputs, count = f.arguments
     # x of a block, side by side: where K is a multiple of 1024, the rows of x push each other out of the cache.
-    given = build.alloca(FLOAT, rows * BLOCK)
+    given = f.build.alloca(FLOAT, rows * BLOCK)
+
+    def tile(row: ir.Value) -> None:
+        def copy(first: ir.Value, numbers: ir.Value) -> None:
+            def four(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+                for r in range(rows):
+                    pointers = f.at(given, r * BLOCK, k), f.at(x, f.times(inputs, f.build.add(row, integer(r))), first, k)
+                    to, source = (f.build.bitcast(p, ir.VectorType(FLOAT, FOUR).as_pointer()) for p in pointers)
+                    loaded = f.build.load(source)
+                    loaded.align = 4
+                    f.build.store(loaded, to, align=4)
+                return []
+
+            f.loop(numbers, FOUR, four)
+
+        to = f.at(y, f.times(outputs, row))
+        _tile(f, Block(given, BLOCK, 1, copy), (weight, bias, to), (inputs, outputs), rows, (height, vectors))
+
+    f.in_tiles(count, rows, tile)
+    f.build.ret_void()
+
+
+def gradient(module: ir.Module) -> None:
+    """y = x^T g of many rows, with AVX-512: `x (rows, count)`, `g (rows, N)`, `y (count, N)`."""
+    n, height, vectors = FORWARD[True]
+    f = Function(module, "gradient", 3, n, 3)
+    x, g, y, rows, outputs, count = f.arguments
+    given = f.build.alloca(FLOAT, height * BLOCK)
+
+    def tile(column: ir.Value) -> None:
+        def copy(first: ir.Value, numbers: ir.Value) -> None:
+            def one(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+                row = f.build.add(first, k)
+                f.fetch(f.at(x, f.times(count, f.build.add(row, integer(BLOCK))), column))
+                f.store(f.load(f.at(x, f.times(count, row), column)), f.at(given, f.times(k, height)))
+                return []
+
+            f.loop(numbers, 1, one)
+
+        to = f.at(y, f.times(outputs, column))
+        _tile(f, Block(given, 1, height, copy), (g, None, to), (rows, outputs), height, (height, vectors))
+
+    f.in_tiles(count, height, tile)
+    f.build.ret_void()
+
+
+class Block(NamedTuple):
+    """Numbers of a tile's rows that are multiplied by a block of the weight's rows.
+
+    Attributes:
+        given: their address.
+        between: the distance of two rows.
+        step: that of two numbers of a row.
+        copy: brings them there, from a place in a row on, so many.
+    """
+
+    given: ir.Value
+    between: int
+    step: int
+    copy: Callable[[ir.Value, ir.Value], None]
+
+
+def _tile(
+    f: Function,
+    source: Block,
+    addresses: tuple[ir.Value, ir.Value | None, ir.Value],
+    sizes: tuple[ir.Value, ir.Value],
+    rows: int,
+    tile: tuple[int, int],
+) -> None:
+    """y = x W + b of some rows.
+
+    Args:
+        addresses: W; b, if there is one; y.
+        sizes: K and N.
+        tile: rows and vectors whose sums stay in registers.
+    """
+    (weight, bias, y), (inputs, outputs), (height, vectors), n, build = addresses, sizes, tile, f.n, f.build
+    places = [c * n for c in range(vectors)]
 
     def begin(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         for r in range(rows):
-            f.store(f.load(f.at(bias, column)), f.at(y, f.times(outputs, r), column))
+            f.store(f.zero if bias is None else f.load(f.at(bias, column)), f.at(y, f.times(outputs, r), column))
         return []
 
     def block(first: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
         left = build.sub(inputs, first)
         count = build.select(build.icmp_signed("<", left, integer(BLOCK)), left, integer(BLOCK))
-
-        def copy(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-            for r in range(rows):
-                pointers = f.at(given, r * BLOCK, k), f.at(x, f.times(inputs, r), first, k)
-                to, source = (build.bitcast(p, ir.VectorType(FLOAT, FOUR).as_pointer()) for p in pointers)
-                numbers = build.load(source)
-                numbers.align = 4
-                build.store(numbers, to, align=4)
-            return []
-
-        f.loop(count, FOUR, copy)
+        source.copy(first, count)
         here, ahead = (f.at(weight, f.times(build.add(first, integer(more)), outputs)) for more in (0, BLOCK))
 
         def panel(column: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-            for number, tile in enumerate(tiles(rows, height)):
-                sources = [f.at(given, r * BLOCK) for r in tile]
-                targets = [f.at(y, f.times(outputs, r), column, c) for r in tile for c in places]
+            for number, part in enumerate(tiles(rows, height)):
+                given = [f.at(source.given, r * source.between) for r in part]
+                targets = [f.at(y, f.times(outputs, r), column, c) for r in part for c in places]
 
                 def step(
-                    k: ir.Value, sums: list[ir.Value], number: int = number, sources: list[ir.Value] = sources
+                    k: ir.Value, sums: list[ir.Value], number: int = number, given: list[ir.Value] = given
                 ) -> list[ir.Value]:
                     row = f.times(k, outputs)
                     for c in range(0, vectors * n, LINE) if number == 0 else ():
                         f.fetch(f.at(ahead, row, column, c))
                     w = [f.load(f.at(here, row, column, c)) for c in places]
-                    pairs = ((s, v) for s in [f.fill(f.at(source, k)) for source in sources] for v in w)
+                    pairs = ((s, v) for s in [f.fill(f.at(own, f.times(k, source.step))) for own in given] for v in w)
                     return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
 
                 sums = f.loop(count, 1, step, [f.load(target) for target in targets])
@@ -214,38 +292,41 @@ def forward(module: ir.Module, rows: int, wide: bool) -> None:
 
     f.loop(outputs, n, begin)
     f.loop(inputs, BLOCK, block)
-    build.ret_void()
 
 
 def backward(module: ir.Module, rows: int, wide: bool) -> None:
-    """d = g W^T: `g (rows, N)`, `W (K, N)`, `d (rows, K)`."""
+    """d = g W^T, in tiles of rows: `g (count, N)`, `W (K, N)`, `d (count, K)`."""
     n, height, columns = BACKWARD[wide]
-    f = Function(module, "backward", 3, n)
-    g, weight, d, inputs, outputs = f.arguments
+    f = Function(module, "backward", 3, n, 3)
+    g, weight, d, inputs, outputs, count = f.arguments
 
-    def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-        w_rows = [f.at(weight, f.times(f.build.add(k, integer(c)), outputs)) for c in range(columns)]
-        for tile in tiles(rows, height):
-            sources = [f.at(g, f.times(outputs, r)) for r in tile]
+    def tile(row: ir.Value) -> None:
+        def panel(k: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            w_rows = [f.at(weight, f.times(f.build.add(k, integer(c)), outputs)) for c in range(columns)]
+            for part in tiles(rows, height):
+                places = [f.build.add(row, integer(r)) for r in part]
+                sources = [f.at(g, f.times(outputs, place)) for place in places]
 
-            def step(
-                j: ir.Value, sums: list[ir.Value], tile: range = tile, sources: list[ir.Value] = sources
-            ) -> list[ir.Value]:
-                if tile.start == 0:
-                    for row in w_rows:
-                        f.fetch(f.at(row, j, f.times(outputs, columns)))
-                w = [f.load(f.at(row, j)) for row in w_rows]
-                given = [f.load(f.at(source, j)) for source in sources]
-                pairs = ((s, v) for s in given for v in w)
-                return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
+                def step(
+                    j: ir.Value, sums: list[ir.Value], first: int = part.start, sources: list[ir.Value] = sources
+                ) -> list[ir.Value]:
+                    if first == 0:
+                        for w_row in w_rows:
+                            f.fetch(f.at(w_row, j, f.times(outputs, columns)))
+                    w = [f.load(f.at(w_row, j)) for w_row in w_rows]
+                    given = [f.load(f.at(source, j)) for source in sources]
+                    pairs = ((s, v) for s in given for v in w)
+                    return [f.multiply_add(s, v, total) for (s, v), total in zip(pairs, sums, strict=True)]
 
-            sums = iter(f.totals(f.loop(outputs, n, step, [f.zero] * (len(tile) * columns))))
-            for r in tile:
-                for c in range(columns):
-                    f.build.store(next(sums), f.at(d, f.times(inputs, r), k, c))
-        return []
+                sums = iter(f.totals(f.loop(outputs, n, step, [f.zero] * (len(part) * columns))))
+                for place in places:
+                    for c in range(columns):
+                        f.build.store(next(sums), f.at(d, f.times(inputs, place), k, c))
+            return []
 
-    f.loop(inputs, columns, panel)
+        f.loop(inputs, columns, panel)
+
+    f.in_tiles(count, rows, tile)
     f.build.ret_void()
 
 

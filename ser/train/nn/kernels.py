@@ -10,8 +10,8 @@ are made for other shapes. Three functions go over a weight once, and ask before
 Dropout goes over its numbers once, where torch does so four times, and computes GELU on the way; dropout, residual and layer
 normalisation are one function too. All are written in LLVM's intermediate language (`ser.train.nn.kernel_code`) and compiled
 by the package llvmlite in each process that needs them, the three for each multiple of eight rows (0.1 s; nothing is kept on
-disk). With AVX-512 the first two also serve the many rows of frames, 16 at a time. Where they are not used (see `width`),
-torch does the same but for rounding. `benchmarks/train.md` says what they gain.
+disk). With AVX-512 the first two also serve the many rows of frames, 16 at a time, and `gradient` writes x^T g. Where they are
+not used (see `width`), torch does the same but for rounding. `benchmarks/train.md` says what they gain.
 """
 
 import ctypes
@@ -45,11 +45,11 @@ class Step(ctypes.Structure):
 
 
 class Kernels(NamedTuple):
-    """Compiled functions for a number of rows, of addresses of float32, and then K and N of a weight `(K, N)`.
+    """Compiled functions for tiles of some rows, of addresses of float32, and then K and N of a weight `(K, N)`.
 
     Attributes:
-        forward: x, weight, bias, output.
-        backward: gradient of the output, weight, gradient of x.
+        forward: x, weight, bias, output; and the number of rows.
+        backward: gradient of the output, weight, gradient of x; and the number of rows.
         update: x, gradient of the output, weight, its two moving means, a `Step`.
         engine: owns the code.
     """
@@ -102,7 +102,15 @@ def build(rows: int, eights: bool = True) -> Kernels:
 
     writers = [partial(write, rows=rows, wide=is_wide()) for write in (kernel_code.forward, kernel_code.backward)]
     writers.append(partial(kernel_code.update, rows=rows, wide=is_wide(), eights=eights))
-    return Kernels(*_compiled({"forward": (4, 2), "backward": (3, 2), "update": (6, 2)}, writers))
+    return Kernels(*_compiled({"forward": (4, 3), "backward": (3, 3), "update": (6, 2)}, writers))
+
+
+@cache
+def build_gradient() -> list[Any]:
+    """Compile x^T g of many rows: a function of the addresses of x, g and the result, and of rows, N and K; and its code."""
+    from ser.train.nn import kernel_code
+
+    return _compiled({"gradient": (3, 3)}, [kernel_code.gradient])
 
 
 class DropoutKernels(NamedTuple):
@@ -180,28 +188,50 @@ def _compiled(kinds: dict[str, tuple[int, int]], writers: Sequence[Callable[...,
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b, `(runs, rows, K)` -> `(runs, rows, N)`."""
-    (inputs, outputs), rows = weight.shape[1:], x.shape[1]
-    x = _filled(x)
-    out = x.new_empty(*x.shape[:2], outputs)
-    size, firsts = _tiles(x.shape[1])
-    product = build(size).forward
-    for source, w, b, to in zip(*map(_each, (x, weight, bias, out)), strict=True):
-        for first in firsts:
-            product(source + BYTES * first * inputs, w, b, to + BYTES * first * outputs, inputs, outputs)
+    rows, x = x.shape[1], _filled(x)
+    out = x.new_empty(*x.shape[:2], weight.shape[2])
+    product = build(_tile(x)).forward
+    for addresses in zip(*map(_each, (x, weight, bias, out)), strict=True):
+        product(*addresses, *weight.shape[1:], x.shape[1])
     return out[:, :rows].contiguous()
 
 
 def backward(g: Tensor, weight: Tensor) -> Tensor:
     """g W^T, `(runs, rows, N)` -> `(runs, rows, K)`."""
-    (inputs, outputs), rows = weight.shape[1:], g.shape[1]
-    g = _filled(g)
-    out = g.new_empty(*g.shape[:2], inputs)
-    size, firsts = _tiles(g.shape[1])
-    product = build(size).backward
-    for source, w, to in zip(*map(_each, (g, weight, out)), strict=True):
-        for first in firsts:
-            product(source + BYTES * first * outputs, w, to + BYTES * first * inputs, inputs, outputs)
+    rows, g = g.shape[1], _filled(g)
+    out = g.new_empty(*g.shape[:2], weight.shape[1])
+    product = build(_tile(g)).backward
+    for addresses in zip(*map(_each, (g, weight, out)), strict=True):
+        product(*addresses, *weight.shape[1:], g.shape[1])
     return out[:, :rows].contiguous()
+
+
+def gradient(x: Tensor, g: Tensor, out: Tensor) -> None:
+    """Write x^T g, `(rows, K)` and `(rows, N)`, to `out (K, N)`, with AVX-512 if K and N allow it."""
+    inputs, outputs = out.shape
+    if width() and is_wide() and inputs >= TILE and outputs % TILE == 0:
+        x, g = x.contiguous(), g.contiguous()
+        build_gradient()[0](x.data_ptr(), g.data_ptr(), out.data_ptr(), len(x), outputs, inputs)
+    else:
+        torch.mm(x.t(), g, out=out)
+
+
+def times(x: Tensor, w: Tensor) -> Tensor:
+    """`(n, rows, K)` and `(n, K, N)` -> `(n, rows, N)`, compiled where that fits."""
+    return forward(x, w.contiguous(), x.new_zeros(len(w), w.shape[2])) if fit(x, w) else torch.bmm(x, w)
+
+
+def times_transposed(x: Tensor, w: Tensor) -> Tensor:
+    """`(n, rows, N)` and `(n, K, N)` -> `(n, rows, K)`, compiled where that fits."""
+    return backward(x, w.contiguous()) if fit(x, w) else torch.bmm(x, w.transpose(1, 2))
+
+
+def transposed_times(x: Tensor, g: Tensor) -> Tensor:
+    """`(n, rows, K)` and `(n, rows, N)` -> `(n, K, N)`, compiled where that fits."""
+    out = x.new_empty(len(x), x.shape[2], g.shape[2])
+    for own in zip(x, g, out, strict=True):
+        gradient(*own)
+    return out
 
 
 def _filled(x: Tensor) -> Tensor:
@@ -210,9 +240,9 @@ def _filled(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, missing)) if missing else x.contiguous()
 
 
-def _tiles(rows: int) -> tuple[int, Sequence[int]]:
-    """Rows of a product, and the first row of each; of many rows the last tile takes some once more."""
-    return (rows, (0,)) if rows <= ROWS else (TILE, [*range(0, rows - TILE, TILE), rows - TILE])
+def _tile(x: Tensor) -> int:
+    """Rows that the products of `x (runs, rows, n)` go through at a time."""
+    return x.shape[1] if x.shape[1] <= ROWS else TILE
 
 
 def update(x: Tensor, g: Tensor, weight: Tensor, mean: Tensor, square: Tensor, step: Step) -> None:

@@ -14,7 +14,7 @@ from ser.train.nn.layers import Dropout, LayerNorm, Linear
 def residual(
     x: Tensor, source: Tensor, layers: Sequence[Linear], dropout: Dropout, norm: LayerNorm, gelu: bool = False
 ) -> Tensor:
-    """LayerNorm(x + dropout(h)), where h is what one dense layer or two make of a source.
+    """LayerNorm(x + dropout(h)), where h is what one dense layer or two make of a source, or the source.
 
     In training on a CPU, with weights whose gradients are written in place (`ser.train.nn.inplace_gradients`), all of it is one
     function of autograd, of compiled passes: with 16 rows, calls take as long as what they compute between the products.
@@ -30,9 +30,9 @@ def residual(
         rows = source.reshape(len(x), -1, source.shape[-1])
         out: Tensor = _Residual.apply(flat, rows, draws, norm.weight, norm.bias, *given)  # type: ignore[no-untyped-call]
         return out.view(x.shape)
-    h = layers[0](source)
-    for layer in layers[1:]:
-        h = layer(dropout.of_gelu(h) if gelu else h)
+    h = source
+    for number, layer in enumerate(layers):
+        h = layer(dropout.of_gelu(h) if gelu and number else h)
     plain: Tensor = norm(x + dropout(h))
     return plain
 
@@ -59,24 +59,14 @@ class _Residual(torch.autograd.Function):
     """See `residual`; x and the source are `(runs, rows, ...)`, of each layer there are a weight and a bias."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        source: Tensor,
-        draws: _Draws,
-        gain: Tensor,
-        shift: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        *more: Tensor,
-    ) -> Tensor:
-        h = kernels.forward(source, weight, bias)
+    def forward(ctx: Any, x: Tensor, source: Tensor, draws: _Draws, gain: Tensor, shift: Tensor, *layers: Tensor) -> Tensor:
+        h = kernels.forward(source, *layers[:2]) if layers else source
         between: list[Tensor] = []  # what comes out of the first layer, and what goes into the second
-        if more:
+        if more := layers[2:]:
             between = [h, h if draws.inner is None else kernels.gelu_dropped(h, draws.inner)]
             h = kernels.forward(between[1], *more)
         out, normal = kernels.residual_norm(x, h, draws.outer, gain, shift)
-        ctx.draws, ctx.weights = draws, [weight, *more[:1]]
+        ctx.draws, ctx.weights = draws, layers[::2]
         ctx.save_for_backward(source, gain, *normal, *between)
         return out
 
@@ -84,8 +74,10 @@ class _Residual(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         source, gain, z, factors, *between = ctx.saved_tensors
         found = kernels.residual_norm_gradient(gradient, kernels.Normal(z, factors), ctx.draws.outer, gain)
-        weight, *second = ctx.weights
         g, bias = found.h, found.bias[:, None]
+        if not ctx.weights:
+            return found.x, g, None, found.gain, found.shift
+        weight, *second = ctx.weights
         more: tuple[Tensor | None, ...] = ()
         for own in second:
             take(own, between[1], g, fit=True)

@@ -59,6 +59,11 @@ class Packing:
         return padded.index_copy(1, self.index, x[:, 0]).view(1, *self.shape, -1)
 
 
+def pad(x: Tensor, packing: Packing | None) -> Tensor:
+    """`Packing.pad` where there is a packing."""
+    return x if packing is None else packing.pad(x)
+
+
 def run_lstms(layers: Iterable[nn.Module], x: Tensor, mask: Tensor) -> Tensor:
     """Outputs `(batch, frames, outputs)` of LSTM layers on sequences `(batch, frames, D)`; padding has no effect and is 0.
 

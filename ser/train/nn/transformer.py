@@ -11,7 +11,7 @@ from ser.errors import ConfigError
 from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.layers import Dropout, Enter, Feature, Input, LayerNorm, Linear
 from ser.train.nn.residual import residual
-from ser.train.nn.sequences import Packing
+from ser.train.nn.sequences import Packing, pad
 
 POSITIONS = ("sinusoidal", "learned", "none")
 NORMS = ("pre", "post")
@@ -154,8 +154,8 @@ class Layer(nn.Module):
         """The first half of a layer with `post`; in evaluation the attention is called as a module, which hooks see."""
         own = self.attention
         if self.training and own.query is not None:
-            mixed = own.mix(x, source, mask, packing, source_packing)
-            return residual(x, mixed, (own.output,), self.dropout, self.norm)
+            mixed, last = own.mix(x, source, mask, (packing, source_packing))
+            return residual(x, mixed, () if last is None else (last,), self.dropout, self.norm)
         if self.training and packing is None and source.shape[:-1] == x.shape[:-1]:
             return residual(x, source, (own.value, own.output), self.dropout, self.norm)
         out: Tensor = self.norm(x + self.dropout(own(x, source, mask, packing, source_packing)))
@@ -180,7 +180,7 @@ class Transformer(nn.Module):
         for layer in self.layers:
             x = layer(x, mask, packing=packing)
         x = x if self.norm is None else self.norm(x)
-        return x if packing is None else packing.pad(x)
+        return pad(x, packing)
 
 
 def self_attention(encoders: nn.ModuleList, stores: list[str], place: str = "encode") -> Attends:

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,26 @@ def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monk
         stack.update(stack.begin_epoch(1)[0], 0)
         counts.append(len(stack.parameters.gradients.factors()))
     assert counts == [1, 0]  # the first layer is large
+
+
+def test_many_rows_are_evaluated_by_the_products_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(kernels, "is_wide", lambda: True)
+    calls, own = [], kernels.forward
+
+    def counted(x: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        calls.append(x.shape[1])
+        return own(x, *given)
+
+    monkeypatch.setattr(kernels, "forward", counted)
+    layers = [Parameters([partial(Linear, SIZE, SIZE)] * 2, in_place=in_place) for in_place in (True, False)]
+    layers[1].theta.data.copy_(layers[0].theta.data)
+    with torch.no_grad():
+        for rows in (kernels.ROWS, 100):
+            x = torch.randn(2, rows, SIZE, generator=torch.Generator().manual_seed(rows))
+            torch.testing.assert_close(*(layer.head(x) for layer in layers), rtol=1e-5, atol=1e-5)
+    assert calls == [100]
 
 
 @pytest.mark.parametrize(("value", "enabled"), [("0", False), ("1", True)])

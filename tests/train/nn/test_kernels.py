@@ -102,6 +102,20 @@ def test_many_rows_are_those_of_each_alone(rows: int, monkeypatch: pytest.Monkey
         assert torch.equal(backward[:, one], kernels.backward(g[:, one], weight))
 
 
+@pytest.mark.parametrize("inputs", [INPUTS, 20, 8])
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_gradient_of_many_rows_is_that_of_torch(inputs: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(kernels, "is_wide", lambda: wide)
+    for rows in (33, 100):
+        x, g = draw(rows, inputs), draw(OUTPUTS, rows).t()
+        whole = torch.full((inputs + 2, OUTPUTS), torch.nan)
+        kernels.gradient(x, g, whole[1:-1])
+        torch.testing.assert_close(whole[1:-1].double(), x.double().t() @ g.double(), rtol=1e-5, atol=1e-4)
+        assert whole[[0, -1]].isnan().all()
+
+
 def test_the_squares_of_a_gradient_are_those_of_its_numbers(rows: int) -> None:
     factors = Factors(draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS))
     exact = (factors.x.double().mT @ factors.g.double()).square().sum((1, 2))
