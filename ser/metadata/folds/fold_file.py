@@ -24,7 +24,7 @@ from ser.errors import ConfigError, SerError, UnusableError
 from ser.metadata.column_names import choose, plain
 from ser.metadata.folds.fold import PARTS, Fold, leave_out
 from ser.metadata.table_files import read_rows
-from ser.metadata.words_in_cells import part_of, said
+from ser.metadata.words_in_cells import as_written, part_of, said
 from ser.workspace import writing
 
 UNUSED = "unused"
@@ -218,4 +218,8 @@ def _read(path: Path) -> list[dict[str, str]]:
         empty = next((name for name in ("fold", "utterance_id") if not line[name]), None)
         if empty is not None:
             raise UnusableError(f"{path}, line {number}", expected=f"a value in the column {empty}", found="an empty one")
+    if lines and not all(line.get(COUNT, "").isdecimal() for line in lines):  # a file of ours has the names that its folds have
+        for name in {"fold", COUNT} & set(lines[0]):
+            for line, number in zip(lines, as_written([line[name] for line in lines]), strict=True):
+                line[name] = number
     return lines

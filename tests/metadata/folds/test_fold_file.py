@@ -247,8 +247,21 @@ def test_a_file_as_a_spreadsheet_writes_it(tmp_path: Path, encoding: str, delimi
     lines = [json.dumps({"id": i, "fold": int(fold)}) for i, fold in rows]
     (tmp_path / "c.jsonl").write_text("\n".join(lines), encoding=encoding)
     expected = [(f.name, list(f.train), list(f.test)) for f in read_folds(tmp_path / "a.csv", frame)]
-    for name in ("b.csv", "c.jsonl"):
+    floats = "".join(f"{i},{fold},test,2.0\n" for i, fold in [(i, f"{fold}.0") for i, fold in rows])
+    (tmp_path / "d.csv").write_text(f"utterance_id,fold,part,folds\n{floats}", encoding="utf-8")
+    for name in ("b.csv", "c.jsonl", "d.csv"):
         assert [(f.name, list(f.train), list(f.test)) for f in read_folds(tmp_path / name, frame)] == expected
+
+
+def test_names_of_folds_that_are_no_whole_numbers_stay(tmp_path: Path) -> None:
+    _, frame, _ = corpus(speakers=1, each=2)
+    for names in (["1.0", "1.1"], ["01", "1"], ["1.0", "a.0"]):
+        rows = "".join(f"{i},{fold}\n" for i, fold in zip(frame["utterance_id"], names, strict=True))
+        (tmp_path / "f.csv").write_text(f"utterance_id,fold\n{rows}", encoding="utf-8")
+        assert sorted(f.name for f in read_folds(tmp_path / "f.csv", frame)) == names
+    written = [Fold(name, *(np.array(k, dtype=np.int64) for k in ([n], [], [1 - n]))) for n, name in enumerate(("1.0", "2.0"))]
+    save_folds(tmp_path / "own.csv", frame, written)  # as speakers may be called
+    assert [f.name for f in read_folds(tmp_path / "own.csv", frame)] == ["1.0", "2.0"]
 
 
 def test_ids_with_white_space_at_their_ends_are_found_again(tmp_path: Path) -> None:
