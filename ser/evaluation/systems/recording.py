@@ -155,8 +155,7 @@ def write_answers(
         device=options.device,
         folder=path.stem,
     )
-    summary = summarise(finished, notes=notes_of(done))
-    write_record(path, summary)
+    summary = write_record(path, summarise(finished, notes=notes_of(done)))
     return Result.of(summary, path), dict(joined.unused)
 
 

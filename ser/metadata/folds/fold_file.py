@@ -220,6 +220,6 @@ def _read(path: Path) -> list[dict[str, str]]:
             raise UnusableError(f"{path}, line {number}", expected=f"a value in the column {empty}", found="an empty one")
     if lines and not all(line.get(COUNT, "").isdecimal() for line in lines):  # a file of ours has the names that its folds have
         for name in {"fold", COUNT} & set(lines[0]):
-            for line, number in zip(lines, as_written([line[name] for line in lines]), strict=True):
-                line[name] = number
+            for line, whole in zip(lines, as_written([line[name] for line in lines]), strict=True):
+                line[name] = whole
     return lines

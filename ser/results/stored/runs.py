@@ -14,21 +14,23 @@ import hashlib
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from msgspec.structs import asdict
 
 from ser.errors import ConfigError, UnusableError
-from ser.jsonfile import Model, check, decode, read_limited, write_json
+from ser.jsonfile import Model, check, decode, plain, read_limited, write_json
 from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
 from ser.results.records.find import beside
-from ser.results.records.kinds import read_summary
+from ser.results.records.kinds import read_record, read_summary
 from ser.results.records.model import RunRecord, RunResult, RunRow
 from ser.results.records.names import AMOUNTS, amount_of, run_name
 from ser.workspace import writing
+
+Written = TypeVar("Written", bound=Model)
 
 
 def write_run(folder: Path, result: RunResult, predictions: pd.DataFrame) -> RunRecord:
@@ -143,10 +145,34 @@ def read_predictions(path: Path | str, runs: Sequence[RunRow] | None = None) -> 
     return pd.concat(frames, ignore_index=True)
 
 
-def write_record(path: Path, record: Model) -> None:
-    """Check a record and write it whole.
+def write_record(path: Path, record: Written) -> Written:
+    """Check a record and write it whole. One that is there and says the same stays, with the command, the time and the machine
+    that it was made with, and the name that the file of folds had.
+
+    Returns:
+        The record that is there now.
 
     Raises:
         TrainingError, ConfigError: it is not valid; nothing is written.
     """
+    try:
+        there = read_record(path)
+    except ConfigError:  # none, or one that cannot be read and is made again
+        there = None
+    if isinstance(there, type(record)) and _content(there) == _content(record):
+        return there
     write_json(path, record)
+    return record
+
+
+def _content(record: Model) -> Any:
+    """What a record says, without how it was asked for."""
+    return _without_fold_files({k: v for k, v in plain(record).items() if k not in ("command", "time", "environment")})
+
+
+def _without_fold_files(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_fold_files(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: {**v, "file": ""} if k == "fold_options" else _without_fold_files(v) for k, v in value.items()}

@@ -118,8 +118,7 @@ def study(
         ),
         "notes": [f"{v.name}: {note}" for v in sound for note in v.result.notes],
     }
-    found = record(fields, path)
-    write_record(path, found)
+    found = write_record(path, record(fields, path))
     result = options.result(found)
     if found.PICTURE:
         from ser.results.plotting.gallery import write_beside

@@ -114,7 +114,7 @@ class Experiment:
         """
         self.summary = self.make_summary(datasets)
         if not (part and self._has_more_runs()):
-            write_record(self.path, self.summary)
+            self.summary = write_record(self.path, self.summary)
         return self.summary
 
     def make_summary(self, datasets: dict[str, CorpusNumbers] | UnsetType = UNSET) -> Summary | FewshotSummary:

@@ -14,10 +14,14 @@ from ser.errors import ConfigError, StoreError, TrainingError
 from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.fold_file import save_folds
+from ser.metadata.folds.protocols import make_folds
+from ser.metadata.table import load_table
 from ser.results.metrics.predictions import metrics_from_predictions
 from ser.results.records.kinds import read_summary
 from ser.results.stored.runs import read_predictions
 from ser.train.experiments.fit import fit
+from ser.train.experiments.search import search
 from ser.train.runs import scheduler
 from ser.train.runs import worker as units
 from ser.train.runs.source_target import choose_pair
@@ -83,6 +87,35 @@ def test_finished_runs_are_read_and_not_trained_again(maker: Any, monkeypatch: p
     other = fit("toy", maker.space, protocol="speaker", runs=2, **{**FAST, "lr": 2e-3})
     assert other["config_hash"] != first["config_hash"]
     assert len(trained) == 6
+
+
+def test_a_record_stays_as_it_was_made_where_nothing_is_added(maker: Any, tmp_path: Any) -> None:
+    """Not the time, the machine, the command, nor the name that the file of folds had."""
+    maker.table("toy")
+    maker.store("toy")
+    table = load_table("toy", maker.space)
+    folds = make_folds("speaker", table, table.frame, np.zeros(len(table.frame), dtype=np.int64), FoldOptions(3))
+    for name in ("a.csv", "b.csv"):
+        save_folds(tmp_path / name, table.frame, folds)
+
+    def call(name: str, runs: int, function: Any = fit, **more: Any) -> Any:
+        given = {**FAST, **more}
+        return function("toy", maker.space, protocol="file", fold_file=tmp_path / name, runs=runs, command=f"c {name}", **given)
+
+    first = call("a.csv", 1)
+    record = files(maker) / f"{first['experiment']}.json"
+    content = json.loads(record.read_text())
+    content["environment"]["platform"] = "another machine"
+    record.write_text(json.dumps(content))
+    before = record.read_bytes()
+    again = call("b.csv", 1)
+    assert record.read_bytes() == before
+    assert again["command"] == "c a.csv"
+    more = call("b.csv", 2)
+    assert (more["command"], more["data"]["fold_options"]["file"]) == ("c b.csv", "b.csv")
+    assert len(read_summary(record).runs) == 6
+    searched = [call(name, 1, search, grid={"clip": [0.5, 1.0]}) for name in ("a.csv", "b.csv")]
+    assert searched[0] == searched[1]
 
 
 def test_what_changes_the_numbers_is_another_experiment(maker: Any, tmp_path: Any) -> None:
