@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from ser.audit import sharing
 from ser.errors import CorpusError
 from ser.features.normalise import STAMPS
 from ser.features.stores.names import split_name
-from ser.features.tensors import Tensors, too_few_classes
+from ser.features.tensors import NOT_IN_SCHEME, NOT_IN_USE, Tensors, too_few_classes
 from ser.metadata import ledger
 from ser.metadata.folds.fold import Fold, FoldOptions, Rows
 from ser.metadata.folds.protocols import default_protocol, make_folds, why_random
@@ -229,10 +230,11 @@ def _target_facts(data: Tensors) -> dict[str, Any]:
 
 def label_space(data: Tensors) -> dict[str, Any]:
     """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances."""
-    left_out = {
-        reason.partition(": ")[2]: number for reason, number in data.dropped.items() if reason.startswith("not in scheme")
-    }
-    return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": left_out}
+    left_out: Counter[str] = Counter()
+    for words, number in data.dropped.items():
+        reason, _, emotion = words.partition(": ")
+        left_out[emotion] += number if reason.startswith((NOT_IN_SCHEME, NOT_IN_USE)) else 0
+    return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": dict(+left_out)}
 
 
 def tested_only(stamps: Sequence[str]) -> list[str]:

@@ -35,6 +35,8 @@ from ser.registry import words
 from ser.workspace import Workspace, open_workspace
 
 UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
+# Reasons for which labels are left out: no class of the scheme, or one that another corpus, or a saved head, does not have.
+NOT_IN_SCHEME, NOT_IN_USE = "not in scheme", "of the scheme, but not among the classes in use"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -351,8 +353,11 @@ def load_features(
 def _rows(table: Table, rule: Scheme, classes: Sequence[str] | None) -> tuple[pd.DataFrame, NDArray[Any], dict[str, int]]:
     names = rule.apply(table.frame)
     keep = names.isin(list(classes or rule.classes))
-    left_out = emotions_in_words(table.frame[~keep], "no emotion")
-    dropped = {f"not in scheme {rule.name}: {emotion}": n for emotion, n in left_out.items()}
+    dropped = {
+        f"{reason}: {emotion}": n
+        for reason, rows in ((f"{NOT_IN_SCHEME} {rule.name}", names == ""), (NOT_IN_USE, ~keep & (names != "")))
+        for emotion, n in emotions_in_words(table.frame[rows], "no emotion").items()
+    }
     frame = table.frame[keep].reset_index(drop=True)
     return frame, names[keep].to_numpy(dtype=object), dropped
 

@@ -4,7 +4,8 @@ These are rows, classes, folds, the audit and stamps. Nothing is trained and no 
 with the configuration, whose hash every run has, and the sizes of folds with those of the runs.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,25 @@ def _again(part: Corpus, summary: Summary | FewshotSummary, space: Workspace, ve
     keys = [k for k in again if k not in FACTS]
     unhashed = {n: {k: v for k, v in s.items() if k != "sha256"} for n, s in part.stated.get("stores", {}).items()}
     stored = {k: v for k, v in {**part.stated, "stores": unhashed}.items() if k in keys}
+    if "dropped" in stored:
+        again["dropped"] = _in_words_of(stored["dropped"], again["dropped"])
     verdict.compare(stored, {k: again[k] for k in keys}, part.where)
     config = stated_facts(summary, summary.experiment).config
     picked = config.selection != "last" and not isinstance(summary, FewshotSummary)
     return _stamps(name, expected, summary.stamps, picked, verdict)
+
+
+def _in_words_of(stored: Mapping[str, int], again: Mapping[str, int]) -> dict[str, int]:
+    """The utterances that are left out, in the words of records from before classes of the scheme had a reason of their own."""
+    from ser.features.tensors import NOT_IN_SCHEME, NOT_IN_USE
+
+    if any(words.startswith(NOT_IN_USE) for words in stored):
+        return dict(again)
+    before = next((words.partition(": ")[0] for words in stored if words.startswith(NOT_IN_SCHEME)), NOT_IN_USE)
+    found: Counter[str] = Counter()
+    for words, number in again.items():
+        found[words.replace(NOT_IN_USE, before, 1)] += number
+    return dict(found)
 
 
 def _stamps(name: str, expected: list[str], stamps: list[str], picked: bool, verdict: Verdict) -> set[str]:

@@ -334,6 +334,22 @@ EDITS: list[tuple[Place, Any]] = [
 ]
 
 
+def test_records_with_the_older_words_for_what_is_left_out_verify(maker: Any) -> None:
+    from ser.features.tensors import NOT_IN_USE
+    from ser.train.experiments.transfer import transfer
+
+    for name, emotions in (("one", ("anger", "happiness", "sadness")), ("two", ("anger", "sadness", "fear"))):
+        maker.table(name, emotions=emotions)
+        maker.store(name)
+    found = transfer("one", "two", maker.space, head="mlp", protocol="speaker", **FAST)
+    path = maker.space.results / f"{found['experiment']}.json"
+    text = path.read_text()
+    assert f"{NOT_IN_USE}: happiness" in text
+    for words in (NOT_IN_USE, "not in scheme 4"):
+        path.write_text(text.replace(NOT_IN_USE, words))
+        assert differences(path) == []
+
+
 def test_what_a_record_says_of_its_data_is_made_again(trained: Any) -> None:
     from ser.train.experiments.fit import fit
 
