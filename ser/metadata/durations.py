@@ -55,7 +55,8 @@ class Unusable:
         if POINTER in self.reasons:
             text += f" Fetch the audio with: cd {root} && git lfs install && git lfs pull"
         elif MISSING in self.reasons:
-            text += f" Paths are relative to {root}: is the audio there, under these names?"
+            absolute = all(Path(path).is_absolute() for path in self.reasons[MISSING])
+            text += f" {'Is' if absolute else f'Paths are relative to {root}: is'} the audio there, under these names?"
         elif _REASONS["unreadable"] in self.reasons:
             text += f" Give yourself permission to read them: chmod -R u+rX {root}"
         return text

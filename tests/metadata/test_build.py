@@ -60,6 +60,9 @@ def test_audio_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as refused:
         build("mine", file, quiet=True)
     assert str(refused.value).endswith(f"Paths are relative to {tmp_path}: is the audio there, under these names?")
+    file.write_text(f"path,emotion\n{tmp_path.parent}/a.wav,joy\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"not there 1 \(/.*a.wav\). Is the audio there, under these names\?"):
+        build("mine", file, quiet=True)
 
 
 def test_a_table_is_made_once_and_then_kept(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import Tensors
+from ser.metadata.ledger import IMPORTED
 from ser.results.result import Result
 from ser.results.statistics.gains import against
 from ser.results.studies import ablation
@@ -70,9 +71,14 @@ def ablate(
         protocol=full.setup.protocol,
         config={"head": given.head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
         data=full.setup.facts,
-        stamps=list(dict.fromkeys(s for v in variants for s in v.result.stamps)),
+        stamps=_stamps(full.stamps, [s for v in variants[:-1] for s in v.result.stamps]),
         record=record,
     )
+
+
+def _stamps(full: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Each stamp once; that on imported features names the stores, and the full model's names all."""
+    return list(dict.fromkeys([*full, *(s for s in others if not s.startswith(f"{IMPORTED} features: "))]))
 
 
 def parts(data: Tensors, head: str, simple: str) -> list[tuple[str, str, list[str]]]:

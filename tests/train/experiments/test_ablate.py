@@ -91,6 +91,17 @@ def test_the_same_utterances_and_ordinary_records(space: Any, monkeypatch: pytes
     assert len(trained) == before
 
 
+def test_imported_features_are_stamped_once(maker: Any) -> None:
+    maker.table("toy")
+    for name, modality in (("sound", "audio"), ("words", "text"), ("face", "visual")):
+        maker.store("toy", name, modality=modality, identity={"encoder": name, "model": "imported"})
+    found = ablate("toy", maker.space, head="early", **{**FAST, "runs": 1, "epochs": 1})
+    stamped = [stamp for stamp in found["stamps"] if stamp.startswith("imported features")]
+    assert len(stamped) == 1
+    assert stamped[0].startswith("imported features: sound, words, face; ")
+    assert len(set(found["stamps"])) == len(found["stamps"])
+
+
 def test_one_modality_is_refused_with_what_to_extract(maker: Any) -> None:
     maker.table("toy")
     maker.store("toy")
