@@ -11,7 +11,7 @@ import click
 
 from ser import outside
 from ser.commands._configuration import COMMON, defaults, leave_out, section
-from ser.commands._types import Folder, Items
+from ser.commands._types import FILE, Folder, Items
 from ser.errors import PartDone, SerError
 from ser.registry import load, names, summary, unknown
 from ser.workspace import Workspace
@@ -135,7 +135,7 @@ def _common_options() -> list[click.Parameter]:
         ),
         click.Option(
             ["--config"],
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=FILE,
             help="YAML file of options, one section for each command.  [default: ser.yaml in the workspace]",
         ),
         click.Option(

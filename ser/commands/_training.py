@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Jobs, Number, Plugin, Whole
+from ser.commands._types import FILE, Items, Jobs, Number, Plugin, Whole
 from ser.errors import ConfigError
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -76,9 +76,7 @@ def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., 
             _option(named["scheme"], named["scheme"].default),
             *(_option(f, f.default) for name, f in named.items() if name in PROTOCOL),
             click.option("--map", "labels", multiple=True, metavar="LABEL=CLASS|FILE", help=words),
-            click.option(
-                "--output", type=click.Path(dir_okay=False, path_type=Path), help="Summary file, which ends in .json."
-            ),
+            click.option("--output", type=FILE, help="Summary file, which ends in .json."),
         ]
     )
 
@@ -169,7 +167,7 @@ def _type(field: Field[Any]) -> Any:
     if field.metadata["choices"]:
         return click.Choice(field.metadata["choices"])
     if Path in kinds:
-        return click.Path(dir_okay=False, path_type=Path)
+        return FILE
     if float in kinds:
         return Number(least if above is None else above, below, min_open=above is not None, max_open=True)
     if int in kinds or field.name == "folds":

@@ -1,4 +1,4 @@
-"""Types of options: lists, names of plugins."""
+"""Types of options: files, lists, names of plugins."""
 
 import math
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from click.shell_completion import CompletionItem
 from ser.errors import ConfigError
 from ser.files import require_folder
 from ser.registry import has, kind, names, resolve, unknown
+
+FILE = click.Path(dir_okay=False, path_type=Path)  # to be read or written
 
 
 class Items(click.ParamType):  # type: ignore[type-arg]

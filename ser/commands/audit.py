@@ -1,13 +1,12 @@
 """`ser audit`: find faults of a dataset that would make its numbers mislead, before anything is trained."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ser.commands._base import Command, Session
 from ser.commands._training import PROTOCOL, fold_options, options_of
-from ser.commands._types import Folder, Jobs, Number
+from ser.commands._types import FILE, Folder, Jobs, Number
 
 
 @click.command("audit", cls=Command)
@@ -24,9 +23,7 @@ from ser.commands._types import Folder, Jobs, Number
 )
 @click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
 @click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
-@click.option(
-    "--write-folds", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the folds, as CSV."
-)
+@click.option("--write-folds", type=FILE, metavar="FILE", help="Also write the folds, as CSV.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(session: Session, dataset: str, form: str, **options: Any) -> None:
     """Find groups that the parts of folds share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.

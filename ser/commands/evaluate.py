@@ -1,13 +1,12 @@
 """`ser evaluate`: evaluate trained heads on their own corpus or another."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ser.commands._base import Command, Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import Items, Jobs, Number, Whole
+from ser.commands._types import FILE, Items, Jobs, Number, Whole
 from ser.results.metrics.suite import LIMITS
 from ser.workers.engine import BACKENDS, LOCAL
 
@@ -66,7 +65,7 @@ from ser.workers.engine import BACKENDS, LOCAL
     help="For --explain: utterances of each class that were recognised, and that were missed.",
 )
 @click.option("--amount", metavar="SIZE", help='Of a few-shot record: "10%" or "5 shots".  [default: the largest]')
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Record.  [default: beside the summary]")
+@click.option("--output", type=FILE, help="Record.  [default: beside the summary]")
 @click.option("--device", default="cpu", show_default=True, help="As of ser fit.")
 @click.option(
     "--memory",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ser.commands._base import Command, Group, Session
-from ser.commands._types import Folder, Pairs
+from ser.commands._types import FILE, Folder, Pairs
 
 
 @click.group("export", cls=Group)
@@ -45,9 +45,7 @@ def folder(session: Session, model: str, output: Path | None, calibrate: bool, o
 
 @command.command("onnx", cls=Command)
 @click.argument("model")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: the name of MODEL, .onnx]"
-)
+@click.option("--output", type=FILE, help="The file.  [default: the name of MODEL, .onnx]")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("--features", is_flag=True, help="Read features, also where the encoder can be a part of the graph.")
 @click.option(

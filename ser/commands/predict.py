@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ser.commands._base import Command, Session
-from ser.commands._types import Folder, Number, Pairs, Whole
+from ser.commands._types import FILE, Folder, Number, Pairs, Whole
 
 
 @click.command("predict", cls=Command)
@@ -18,13 +18,11 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     help="A saved head's file, or one of ser export onnx; an experiment of ser fit --save, by the beginning of its name: the "
     "mean of its heads; or a folder of ser export folder.",
 )
-@click.option(
-    "--texts", type=click.Path(dir_okay=False, path_type=Path), help="The words that are said: one line for each file."
-)
+@click.option("--texts", type=FILE, help="The words that are said: one line for each file.")
 @click.option(
     "--list",
     "table",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="In place of FILES: a table with the columns file, text or both, and start, end, channel, speaker, dialogue, turn as "
     "far as they are known.",
 )

@@ -10,7 +10,7 @@ from ser import registry
 from ser.commands._base import Command, Group, Session
 from ser.commands._configuration import recorded_command
 from ser.commands._training import fold_options, record_options, report
-from ser.commands._types import Day, Items, Jobs, Plugin, Whole
+from ser.commands._types import FILE, Day, Items, Jobs, Plugin, Whole
 from ser.results.headlines import EXPERIMENT, STUDY
 from ser.results.listing import SORTS
 from ser.results.records.numbers import METRICS, MORE_METRICS
@@ -121,7 +121,7 @@ def schema(session: Session, kind: str | None) -> None:
 @click.option("--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]")
 @click.option("--allow", type=Items(), default="", help="Stamps that void a comparison, to be allowed all the same, by name.")
 @click.option("--force", is_flag=True, help="Allow all such stamps; the result says so.")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as JSON too.")
+@click.option("--output", type=FILE, help="Write the comparison as JSON too.")
 def compare(
     session: Session,
     names: tuple[str, ...],
@@ -169,9 +169,7 @@ def compare(
 @click.option(
     "--format", "form", type=Plugin("ser.results.report.formats"), help="[default: by the ending of --output, or html]"
 )
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: NAME.report.html beside the result]"
-)
+@click.option("--output", type=FILE, help="The file.  [default: NAME.report.html beside the result]")
 @click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
 def reported(session: Session, results: tuple[str, ...], form: str | None, output: Path | None, overwrite: bool) -> None:
     """Write a report: scores with intervals, stamps, pictures, data and audit, configuration, how to reproduce.

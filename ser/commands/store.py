@@ -1,13 +1,14 @@
 """`ser store`: look after feature stores."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ser.commands._base import Command, Group, Session
-from ser.commands._types import Folder, Items, Whole
+from ser.commands._types import FILE, Folder, Items, Whole
 
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,9 +103,7 @@ def export(session: Session, kind: str, output: Path, overwrite: bool, **which: 
 @click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
 @click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Utterances to draw at most.")
 @click.option("--seed", type=Whole(min=0, largest=2**32 - 1), default=0, show_default=True)
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: beside the store, STORE.COLUMNS.METHOD.png]"
-)
+@click.option("--output", type=FILE, help="[default: beside the store, STORE.COLUMNS.METHOD.png]")
 @click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
 def plot(session: Session, datasets: list[str], store: str, output: Path | None, overwrite: bool, **options: Any) -> None:
     """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
@@ -161,25 +160,7 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
     help="Declare the encoder that made the features: corpora with the same one can be used together.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace stores that were made of other files.")
-def import_features(
-    session: Session,
-    dataset: str,
-    features: tuple[str, ...],
-    train: tuple[str, ...],
-    validation: tuple[str, ...],
-    test: tuple[str, ...],
-    pickle: Path | None,
-    fields: list[str] | None,
-    rows: bool,
-    id_column: str | None,
-    label: str | None,
-    columns: list[str] | None,
-    label_names: list[str] | None,
-    rating: str | None,
-    axis: str | None,
-    encoders: tuple[str, ...],
-    overwrite: bool,
-) -> None:
+def import_features(session: Session, dataset: str, encoders: tuple[str, ...], **options: Any) -> None:
     """Import features that were made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
 
     NAME is text, audio or visual, or with a name for the store visual:openface; or ids, labels, lengths (or masks),
@@ -196,17 +177,17 @@ def import_features(
     from ser.features.importing.import_features import import_features as keep
     from ser.features.importing.loading import ImportOptions
 
-    given = {"": features, "train": train, "validation": validation, "test": test}
-    sources = [parse(word, part) for part, words in given.items() for word in words]
-    names = tuple(label_names) if label_names else None
+    files = {"": options.pop("features"), **{part: options.pop(part) for part in ("train", "validation", "test")}}
+    sources = [parse(word, part) for part, words in files.items() for word in words]
     declared = {
         store if equals else "": name if equals else store for store, equals, name in (e.partition("=") for e in encoders)
     }
     if len(declared) < len(encoders):
         raise ConfigError("--encoder has one store twice", expected="each store once", found=", ".join(encoders))
-    options = ImportOptions(rows, id_column, label, names, axis, tuple(columns) if columns else None, declared, rating)
-    more = {"pickle": pickle, "fields": fields, "overwrite": overwrite, "say": session.say}
-    kept = keep(dataset, session.workspace, sources, options, **more)  # type: ignore[arg-type]
+    given = {f.name: options.pop(f.name) for f in fields(ImportOptions) if f.name in options}
+    given |= {name: tuple(given[name]) if given[name] else None for name in ("label_names", "columns")}
+    how = ImportOptions(**given, encoders=declared)
+    kept = keep(dataset, session.workspace, sources, how, **options, say=session.say)
     for store in kept:
         session.say(store.line)
     if any(store.failed for store in kept):

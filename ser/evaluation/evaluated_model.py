@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from ser.errors import ConfigError
+from ser.jsonfile import plain
 from ser.metadata.targets import ONE_CLASS, Target, parse_target
 from ser.results.metrics.measures import outputs_of
-from ser.results.records.find import find_summary, no_model, verb
+from ser.results.records.find import experiments_of, find_summary, no_model, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import ALL_ROWS, HEAD, SHARED_FOLDS, amount_name, amount_of, amount_value, head_file_name
@@ -242,8 +243,7 @@ def find_model(model: str, workspace: Workspace, amount: str | None = None) -> E
         raise no_model(model, error, f"an experiment, its record, or the file of a saved head ({HEAD})") from None
     summary = read_record(path)
     if not isinstance(summary, (Summary, FewshotSummary)):
-        rows = [row for key in ("variants", "methods", "settings", "cells") if key in summary for row in summary[key]]
-        parts = dict.fromkeys(row.experiment for row in rows if row.experiment)
+        parts = experiments_of(plain(summary))
         raise ConfigError(
             f"{path.name} is not an experiment",
             expected=f"one of its experiments: {', '.join(parts)}" if parts else "an experiment or a saved head",

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from ser.metadata.table import Table, load_table
 from ser.metadata.targets import DIMENSIONS
 from ser.results.metrics import evaluation
 from ser.results.metrics.calibration import BINS, is_bound
-from ser.results.metrics.classification import confusion, per_class
+from ser.results.metrics.classification import class_scores, confusion
 from ser.results.metrics.conformal import unlimited
+from ser.results.metrics.intervals import known_mean
 from ser.results.metrics.measures import Labels, measure_of
 from ser.results.metrics.outputs import BINS as OUTPUT_BINS
 from ser.results.records.environment import environment
@@ -112,23 +113,16 @@ def _cross_language(predictions: EvaluatedPredictions) -> list[str]:
 
 def counts(predictions: EvaluatedPredictions) -> tuple[Confusion, dict[str, EvaluatedClass]]:
     """The confusion counts over all runs and heads, and the scores of each class, means over these as in a summary."""
-    truth, guess = predictions.test["true"].to_numpy(), predictions.test["predicted"].to_numpy()
     classes = predictions.model.classes
     rows = evaluation.units(predictions.test, predictions.own).groupby("run")
-    each = [per_class(own["true"].to_numpy(), own["predicted"].to_numpy(), classes) for _, own in rows]
-    matrix = Confusion(labels=classes, counts=confusion(truth, guess, classes).tolist())
-    return matrix, {name: _over_units([own[name] for own in each]) for name in classes}
-
-
-def _over_units(each: Sequence[Mapping[str, float | int | None]]) -> EvaluatedClass:
-    """The mean of each score of a class, None where no unit has one; the sum of its utterances."""
-
-    def mean(score: str) -> float | None:
-        values = [value for own in each if (value := own[score]) is not None]
-        return float(np.mean(values)) if values else None
-
-    support = sum(int(own["support"] or 0) for own in each)
-    return EvaluatedClass(precision=mean("precision"), recall=mean("recall"), F1=mean("F1"), support=support)
+    each = np.stack([confusion(own["true"].to_numpy(), own["predicted"].to_numpy(), classes) for _, own in rows])
+    scores = class_scores(each)
+    support = scores.pop("support").sum(axis=0)
+    by_class = {
+        name: EvaluatedClass(**{score: known_mean(v[:, k]) for score, v in scores.items()}, support=int(support[k]))
+        for k, name in enumerate(classes)
+    }
+    return Confusion(labels=classes, counts=each.sum(axis=0).tolist()), by_class
 
 
 def temperatures(predictions: EvaluatedPredictions, found: evaluation.Temperatures) -> Temperatures:

@@ -104,11 +104,7 @@ class ListedSummary(Struct):
 
 
 def read_headline(path: Path) -> Headline | None:
-    """Read the line of a file in the list; None for JSON of another kind.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
+    """Read the line of a file in the list; None for JSON of another kind. A damaged file is a ConfigError."""
     content = read_limited(path, "summary")
     record = _summary(content, path)
     if record is not None:

@@ -346,11 +346,7 @@ def _other_sources(facts: HeadFacts) -> tuple[str, ...]:
 
 
 def finite_probabilities(probabilities: Floats) -> Floats:
-    """Pass on the probabilities of a saved head.
-
-    Raises:
-        ConfigError: one of them is not finite.
-    """
+    """Pass on the probabilities of a saved head; a ConfigError where one of them is not finite."""
     if not np.isfinite(probabilities).all():
         raise ConfigError(
             "the head gives probabilities that are not finite",

@@ -330,11 +330,7 @@ def encoder_parts(facts: HeadFacts, but: Collection[str] = ()) -> list[OutsidePa
 
 
 def need_parts(path: Path, parts: Iterable[OutsidePart]) -> None:
-    """Refuse a head of which parts from outside are not there: all of them at once, with what brings them.
-
-    Raises:
-        ConfigError: some are missing.
-    """
+    """Refuse a head of which parts from outside are not there, by a ConfigError: all of them at once, with what brings them."""
     missing = [
         part for part in parts if not any(has(package, part.name) for kind, package in kinds().items() if kind == part.kind)
     ]

@@ -68,11 +68,7 @@ def described(field: Field[Any]) -> str:
 
 
 def check_value(field: Field[Any], value: Any) -> None:
-    """Refuse a value that is not among an option's choices or is out of its bounds.
-
-    Raises:
-        ConfigError: the value does not fit; the message says what is expected.
-    """
+    """Refuse a value that is not among an option's choices or is out of its bounds, by a ConfigError."""
     choices = (*field.metadata["choices"], *field.metadata["internal"])
     if choices and value not in choices:
         raise unknown(field.name, str(value), field.metadata["choices"])
@@ -107,11 +103,7 @@ def check_numbers(name: str, value: Any) -> tuple[float, ...]:
 
 
 def check_whole(name: str, value: Any) -> int:
-    """Check a whole number, NumPy's too.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
+    """Check a whole number, NumPy's too; a ConfigError for anything else."""
     if not isinstance(value, bool):
         try:
             return operator.index(value)
@@ -121,11 +113,7 @@ def check_whole(name: str, value: Any) -> int:
 
 
 def check_number(name: str, value: Any) -> float:
-    """Check a number, NumPy's too.
-
-    Raises:
-        ConfigError: it is anything else.
-    """
+    """Check a number, NumPy's too; a ConfigError for anything else."""
     if not isinstance(value, (bool, str, bytes)):
         try:
             return float(value)

@@ -116,11 +116,7 @@ def presets() -> dict[str, Preset]:
 
 
 def preset(name: str) -> Preset:
-    """The preset of a name.
-
-    Raises:
-        ConfigError: there is none; the message lists those that there are.
-    """
+    """The preset of a name; a ConfigError, which lists those that there are, where there is none."""
     known = presets()
     if name not in known:
         raise unknown("benchmark", name, sorted(known))

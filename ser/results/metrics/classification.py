@@ -132,25 +132,6 @@ def confusion(truth: Labels, predicted: Labels, classes: Sequence[str]) -> Ints:
     return np.bincount(t * k + p, minlength=k * k).reshape(k, k).astype(np.int64)
 
 
-def per_class(truth: Labels, predicted: Labels, classes: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """Precision, recall, F1 and support of each class, by name; None where `class_scores` has NaN.
-
-    Raises:
-        ValueError: no utterances, unequal lengths, or a label that is not among the classes.
-
-    >>> per_class(["anger", "anger"], ["anger", "sadness"], ["anger", "sadness", "fear"])["sadness"]
-    {'precision': 0.0, 'recall': None, 'F1': 0.0, 'support': 0}
-    """
-    by_class = class_scores(confusion(truth, predicted, classes))
-    return {
-        name: {
-            **{s: None if np.isnan(v[k]) else float(v[k]) for s, v in by_class.items()},
-            "support": int(by_class["support"][k]),
-        }
-        for k, name in enumerate(classes)
-    }
-
-
 def class_scores(counts: NDArray[Any]) -> dict[str, Floats]:
     """Precision, recall, F1 and support of stacks of confusion counts: `(..., K, K)` -> `(..., K)` each.
 

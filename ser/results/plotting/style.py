@@ -53,21 +53,13 @@ class Figure(MatplotlibFigure):
 
 
 def require_format(path: Path) -> None:
-    """Refuse a file for a picture whose ending is not that of a known format.
-
-    Raises:
-        ConfigError: it is not.
-    """
+    """Refuse a file for a picture whose ending is not that of a known format, by a ConfigError."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"cannot plot into {path}", expected=f"a file ending in {', '.join(FORMATS)}")
 
 
 def save(figure: MatplotlibFigure, path: Path) -> None:
-    """Write a figure whole; the same figure gives the same bytes on every day.
-
-    Raises:
-        ConfigError: as of `require_format`.
-    """
+    """Write a figure whole; the same figure gives the same bytes on every day. Errors are those of `require_format`."""
     require_format(path)
     ending = path.suffix.lower()
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}

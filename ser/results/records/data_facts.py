@@ -164,11 +164,7 @@ def stated_facts(record: Any, name: object) -> StatedFacts:
 
 
 def data_facts(record: Any) -> DataFacts:
-    """The facts that a summary or a study states about its data.
-
-    Raises:
-        ConfigError: as `stated_facts`.
-    """
+    """The facts that a summary or a study states about its data; errors as of `stated_facts`."""
     return stated_facts(record, record.experiment).data
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,7 @@ def _no_head(of: Path) -> ConfigError:
     Raises:
         ConfigError: the file is damaged.
     """
-    record = read_object(of.with_name(f"{of.name}.json"), "result")
-    parts_of = [part if isinstance(part, list) else [part] for part in record.values()]  # one alone: a head on all layers
-    rows = [row for part in parts_of for row in part if isinstance(row, dict)]
-    parts = list(dict.fromkeys(str(row["experiment"]) for row in rows if row.get("experiment")))
+    parts = experiments_of(read_object(of.with_name(f"{of.name}.json"), "result"))
     saved = [name for name in parts if any(of.with_name(name).glob(f"*{HEAD}"))]
     if saved:
         return ConfigError(
@@ -145,6 +143,13 @@ def _no_head(of: Path) -> ConfigError:
             action="Give the command of one of them again with --save, or that of the study where it has this option.",
         )
     return ConfigError(f"{of.name} saved no head", action="Give the command of its record again, with --save.")
+
+
+def experiments_of(study: Mapping[str, Any]) -> list[str]:
+    """The names of the experiments that a study is made of, by the content of its record."""
+    parts_of = [part if isinstance(part, list) else [part] for part in study.values()]  # one alone: a head on all layers
+    rows = [row for part in parts_of for row in part if isinstance(row, dict)]
+    return list(dict.fromkeys(str(row["experiment"]) for row in rows if row.get("experiment")))
 
 
 def no_model(model: str, error: ConfigError, expected: str) -> ConfigError:

@@ -1,5 +1,6 @@
 """Few-shot methods on the same shots: their curves over the amount of labelled target data, comparisons, labels saved."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -155,15 +156,16 @@ class Study(StudyRecord, kw_only=True):
         if len(frames) == len(self.methods):
             done = {m.name: experiments.pairs(m) for m in self.methods}
             yield "$.comparisons", self.comparisons, by_amount(done, experiments.classes(frames[self.reference]))
-        yield "$.saved_labels", self.saved_labels, self._saved_again()
+        yield "$.saved_labels", self.saved_labels, labels_saved(self.methods, self.source)
 
-    def _saved_again(self) -> object:
-        from ser.results.metrics.saved_labels import saved_labels
 
-        curves = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in self.methods}
-        zero = self.source.zero_shot.pooled.main.mean if self.source else None
-        scratch = curves.pop("scratch", {})
-        return saved_labels(curves, dict(sorted(scratch.items(), key=lambda item: amount_value(item[0]))), zero)
+def labels_saved(methods: Sequence[Method], source: Source | None) -> list[SavedLabels]:
+    """The labels that methods and the source model save beside training from scratch; [] where that is not among them."""
+    from ser.results.metrics.saved_labels import saved_labels
+
+    curves = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in methods}
+    scratch = dict(sorted(curves.pop("scratch", {}).items(), key=lambda item: amount_value(item[0])))
+    return saved_labels(curves, scratch, source.zero_shot.pooled.main.mean if source else None)
 
 
 def _worth(saved: SavedLabels) -> str:

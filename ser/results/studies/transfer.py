@@ -1,5 +1,6 @@
 """Transfer from a source corpus to a target: adaptation or fine-tuning beside the source's head alone and the target's."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
@@ -9,14 +10,13 @@ from ser.jsonfile import Model, Word, require
 from ser.results.blocks import Block, Table
 from ser.results.cells import ABSENT, main_head, many, number, score_cells, score_heads, with_interval
 from ser.results.records.data_facts import data_facts
-from ser.results.records.model import Beside, Stamps
+from ser.results.records.model import Beside, RunResult, Stamps
 from ser.results.records.numbers import Metrics, Suspect
 from ser.results.records.study_numbers import Gain
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 from ser.results.tables import OF_WHOLE_RUNS, difference_table, shared_classes, suspect_line, suspects_notice
 
 if TYPE_CHECKING:
-    from ser.results.stored.checked_runs import Runs
     from ser.results.stored.study_experiments import Experiments
 
 NOTE = "Gain over the source's head alone, pooled {}. {} Gap: share of the way to target only."
@@ -136,27 +136,36 @@ class Study(StudyRecord, kw_only=True):
             yield from experiments.scores(f"$.variants[{k}]", v, frames.get(v.name))
             runs = experiments.runs(v.record, v.experiment, v.pooled.main.n)
             if runs is not None and v.selection and isinstance(v.selection_score, float):
-                yield f"$.variants[{k}].selection_score", v.selection_score, _selection_score(v.selection, runs)
+                yield f"$.variants[{k}].selection_score", v.selection_score, selection_score(v.selection, runs.records)
         if len(frames) < len(self.variants):
             return
         names = {v.method: v.name for v in self.variants}
         classes = experiments.classes(next(iter(frames.values())))
         again = comparisons(frames, classes, names["none"], names.get("oracle", ""))
         yield "$.comparisons", self.comparisons, again
-        found: dict[tuple[str, ...], Suspect] = {}
-        for v in self.variants:  # heads that have seen no label of the target
-            if v.method == "none" or (self.task == "adapt" and v.method != "oracle"):
-                for suspect in swapped(frames[v.name], classes):
-                    found.setdefault(tuple(suspect.classes), replace(suspect, variant=v.name))
-        yield "$.suspects", self.suspects, list(found.values())
+        blind = [v for v in self.variants if v.method == "none" or (self.task == "adapt" and v.method != "oracle")]
+        yield "$.suspects", self.suspects, suspects_of((v.name, swapped(frames[v.name], classes)) for v in blind)
 
 
-def _selection_score(selection: str, runs: "Runs") -> float | None:
-    """The score that picked the epochs, at the epochs picked: mean over runs and folds."""
+def suspects_of(variants: Iterable[tuple[str, Iterable[Suspect]]]) -> list[Suspect]:
+    """Suspect classes of heads that have seen no label of the target: an adapted one shows swapped labels more plainly.
+
+    Args:
+        variants: by name; classes that several show are of the first.
+    """
+    found: dict[tuple[str, ...], Suspect] = {}
+    for name, suspects in variants:
+        for suspect in suspects:
+            found.setdefault(tuple(suspect.classes), replace(suspect, variant=name))
+    return list(found.values())
+
+
+def selection_score(selection: str, records: Iterable[RunResult]) -> float | None:
+    """The score that picked the epochs, at the epochs picked: mean over runs and folds; None if it was not a score."""
     word = selection.removeprefix("source ")
     values = [
         r.curves[name][r.best_epoch - 1]
-        for r in runs.records
+        for r in records
         for name in (f"selection_{word}", f"validation_{word}")
         if r.curves and name in r.curves and r.best_epoch
     ]

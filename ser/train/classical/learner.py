@@ -206,11 +206,7 @@ def _line(message: object) -> str:
 
 
 def refuse_views(data: Tensors, head: str) -> None:
-    """Refuse augmented views.
-
-    Raises:
-        ConfigError: there are some.
-    """
+    """Refuse augmented views by a ConfigError."""
     if data.views is not None:
         raise ConfigError(
             f"{head} has no epochs, in each of which it could draw among views",
@@ -220,11 +216,7 @@ def refuse_views(data: Tensors, head: str) -> None:
 
 
 def refuse_words(blocks: Sequence[Block], head: str) -> None:
-    """Refuse word ids.
-
-    Raises:
-        ConfigError: there are some.
-    """
+    """Refuse word ids by a ConfigError."""
     for block in blocks:
         if block.vocabulary:
             raise ConfigError(

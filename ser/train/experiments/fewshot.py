@@ -20,13 +20,12 @@ from ser.errors import ConfigError
 from ser.metadata.folds.fold import Fold
 from ser.metadata.targets import EMOTION, parse_target
 from ser.registry import words
-from ser.results.metrics.saved_labels import saved_labels
 from ser.results.records.model import CorpusNumbers, FewshotSummary, SourceModel
 from ser.results.records.names import amount_name, amount_of, amount_value
 from ser.results.result import Result
 from ser.results.statistics.gains import by_amount
 from ser.results.stored.summary import summarise_fewshot
-from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot
+from ser.results.studies.fewshot import Method, Point, Source, Study, ZeroShot, labels_saved
 from ser.train.classical.learner import refuse_words
 from ser.train.experiments.study import StudyFields, Variant, study
 from ser.train.fewshot.job import Shots, fewshot_job, make_shots
@@ -44,7 +43,6 @@ from ser.train.runs.source_target import prepare_pair
 from ser.workspace import Workspace
 
 PLAIN = "finetune"  # the method whose record is named after the command alone
-SCRATCH = "scratch"  # the method against which the labels saved by the others are counted
 TUNE_EPOCHS, LR_FACTOR = 30, 0.3  # of fine-tuning
 OWN = "normalised by all of the target's training part, of which only the stated share has labels"
 
@@ -147,11 +145,7 @@ def fewshot(
 
 
 def _refuse_tuning(**given: Any) -> None:
-    """Refuse settings of fine-tuning where there is no source model.
-
-    Raises:
-        ConfigError: one is given; the message names it.
-    """
+    """Refuse settings of fine-tuning where there is no source model; the message names the one that is given."""
     for name, value in given.items():
         if value is not None:
             raise ConfigError(f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned")
@@ -216,18 +210,15 @@ def _record(experiments: Mapping[str, Experiment], fields: StudyFields, study: P
     """The record of several methods: their curves, comparisons at each amount, and the labels that they save."""
     summaries = {name: _summary(e) for name, e in experiments.items()}
     methods = [_method(name, e, summaries[name], study) for name, e in experiments.items()]
-    source = next((s.source for s in summaries.values() if s.source), None)
-    scores = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in methods}
-    zero = None if source is None else source.zero_shot.pooled.main.mean
-    others = {name: own for name, own in scores.items() if name != SCRATCH}
+    source = next((_source(s.source) for s in summaries.values() if s.source), None)
     first = next(iter(experiments.values()))
     return Study(
         **fields,
         methods=methods,
-        source=None if source is None else _source(source),
+        source=source,
         reference=next(iter(experiments)),
         comparisons=by_amount({name: e.done for name, e in experiments.items()}, list(first.job.classes)),
-        saved_labels=saved_labels(others, scores.get(SCRATCH, {}), zero),
+        saved_labels=labels_saved(methods, source),
     )
 
 

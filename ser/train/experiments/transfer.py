@@ -11,19 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec import UNSET
-from msgspec.structs import replace as replace_fields
-
 from ser.audit.sharing import without_epoch
 from ser.audit.split_data import SplitData, tested_only
 from ser.metadata.folds.fold import Fold
-from ser.results.records.numbers import Suspect
 from ser.results.result import Result
 from ser.results.statistics.gains import comparisons
 from ser.results.studies import transfer as transfer_record
 from ser.train.classical.classifier import is_classical
 from ser.train.experiments.study import StudyFields, Variant, study
-from ser.train.loop.config import LOWEST, TARGET
+from ser.train.loop.config import LOWEST
 from ser.train.runs.experiment import Experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.options import FitOptions, read_options, with_options
@@ -146,12 +142,13 @@ def transfer_study(
 
     def record(fields: StudyFields, path: Path) -> transfer_record.Study:
         predictions = {v.name: v.result.predictions for v in variants}
+        blind = [v for v in variants if v.result.job.tuning is None and v.name != TARGET_ONLY]
         return transfer_record.Study(
             **fields,
             task=task,
             variants=_choose([_row(v, path) for v in variants]),
             comparisons=comparisons(predictions, list(pair.target.classes), SOURCE_ONLY, TARGET_ONLY),
-            suspects=_suspects(variants),
+            suspects=transfer_record.suspects_of((v.name, v.result.numbers.suspects or ()) for v in blind),
         )
 
     return study(
@@ -167,35 +164,14 @@ def transfer_study(
     )
 
 
-def _suspects(variants: Sequence[Variant]) -> list[Suspect]:
-    """Suspect classes of heads that have seen no label of the target: an adapted one shows swapped labels more plainly."""
-    found: dict[tuple[str, ...], Suspect] = {}
-    for variant in variants:
-        if variant.result.job.tuning is None and variant.name != TARGET_ONLY:
-            for suspect in variant.result.numbers.suspects or ():
-                found.setdefault(tuple(suspect.classes), replace_fields(suspect, variant=variant.name))
-    return list(found.values())
-
-
 def _row(variant: Variant, study: Path) -> transfer_record.Variant:
     row = variant.row(study)
     if "lambda" in row:
         row["weight"] = row.pop("lambda")
-    score = _selection_score(variant.result) if "selection" in row else UNSET
-    return transfer_record.Variant(**row, selection_score=score)
-
-
-def _selection_score(experiment: Experiment) -> float | None:
-    """The score that picked the epochs, at the epochs picked: mean over runs and folds; None if it was not a score."""
-    selection = getattr(experiment.job.recipe, "selection", "last")
-    name = f"{'selection' if selection in TARGET else 'validation'}_{selection}"
-    values = [
-        record.curves[name][record.best_epoch - 1]
-        for record, _ in experiment.done
-        if record.curves and name in record.curves and record.best_epoch
-    ]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(values) if values else None
+    if "selection" in row:
+        records = [run.record for run in variant.result.done]
+        row["selection_score"] = transfer_record.selection_score(row["selection"], records)
+    return transfer_record.Variant(**row)
 
 
 def _choose(rows: list[transfer_record.Variant]) -> list[transfer_record.Variant]:

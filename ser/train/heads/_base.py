@@ -12,6 +12,8 @@ The file opens with a docstring (what the head is, who published it, its shapes,
         def embed(self, batch: Features) -> Tensor       # (runs, batch, E); where it has one, `forward` calls it
         def attends(self) -> Attends                     # where it has attention: stores of queries and of keys
 
+A head whose logits are one linear layer on its embedding may be an `EmbeddingHead`, which has `forward`.
+
 `batch[name]` is the `ser.train.nn.layers.Feature` of the store `name`: `values`, `(runs, batch, D)` or with frames
 `(runs, batch, frames, D)`, and `mask`, `(runs, batch, frames)`, true where a frame is real (None without frames). A store of
 several layers has `(runs, batch, layers, D)`, one of words their numbers: `ser.train.nn.layers.Enter` makes vectors of both
@@ -38,14 +40,14 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from ser import registry
 from ser.errors import ConfigError, SerError, TrainingError
 from ser.train.nn import streams
-from ser.train.nn.layers import Input
+from ser.train.nn.layers import Features, Input
 
 AnyStore = TypeVar("AnyStore")  # its features, or the facts of them
 HEADS = "ser.train.heads"
@@ -103,6 +105,21 @@ class Takes:
         needed = f", {' and '.join(self.needs)} among them" if self.needs else ""
         such = f", such as {self.example}" if self.example else ""
         return f"{number}{'' if self.one_each else ' of'} {whose}{what}{needed}{such}"
+
+
+class EmbeddingHead(nn.Module):
+    """The base of heads whose logits are one linear layer on their embedding: `output`, after `dropout`."""
+
+    dropout: nn.Module
+    output: nn.Module
+
+    def embed(self, batch: Features) -> Tensor:
+        """What `output` reads, `(runs, batch, E)`."""
+        raise NotImplementedError
+
+    def forward(self, batch: Features) -> Tensor:
+        out: Tensor = self.output(self.dropout(self.embed(batch)))
+        return out
 
 
 def kind_of(source: Input) -> str:
@@ -259,11 +276,7 @@ def offers_embedding(head: str) -> bool:
 
 
 def require_embedding(head: str, reader: str) -> None:
-    """Refuse a head without `embed`.
-
-    Raises:
-        ConfigError: listing those that have it.
-    """
+    """Refuse a head without `embed` by a ConfigError, which lists those that have it."""
     if not offers_embedding(head):
         offering = [h for h in registry.names(HEADS) if offers_embedding(h)]
         raise ConfigError(

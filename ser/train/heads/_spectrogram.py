@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ser.train.heads._base import EmbeddingHead
 from ser.train.nn.layers import Dropout, Features, Input, Linear, is_traced
 
 PIECE = 64  # utterances at a time in evaluation, where batches are larger than pictures allow
@@ -32,15 +33,17 @@ def in_pieces(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, mask: Ten
     return torch.cat(parts, dim=1)
 
 
-class Spectrogram(nn.Module):
+class Spectrogram(EmbeddingHead):
     """The base of a head that reads a spectrogram.
 
     Args:
         frames: longer utterances are read in the middle only.
         size: of the embedding.
 
-    A head adds `maps`, its convolutions, and `pool`, which makes one vector of the last picture.
+    A head adds `layers`, its convolutions, or `maps` of its own, and `pool`, which makes one vector of the last picture.
     """
+
+    layers: nn.ModuleList
 
     def __init__(self, inputs: list[Input], classes: int, *, frames: int, size: int, dropout: float) -> None:
         super().__init__()
@@ -50,7 +53,9 @@ class Spectrogram(nn.Module):
 
     def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """`(runs, batch, 1, frames, bands)` -> the last picture, `(runs, batch, channels, frames / s, bands / s)`; its mask."""
-        raise NotImplementedError
+        for layer in self.layers:
+            picture, mask = layer(picture, mask)
+        return picture, mask
 
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         """The last picture as one vector, `(runs, batch, size)`."""
@@ -68,7 +73,3 @@ class Spectrogram(nn.Module):
         if self.training:
             return self.read(x[:, :, None], mask)
         return in_pieces(lambda piece, there: self.read(piece[:, :, None], there), x, mask)
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out

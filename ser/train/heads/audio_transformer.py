@@ -10,7 +10,7 @@ framewise audio store will do; several each have their own encoder, and their me
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.attention import Attends
 from ser.train.nn.layers import Dropout, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
@@ -24,7 +24,7 @@ DEFAULTS = {"lr": 5e-4, "epochs": 40, "patience": 10}
 TAKES = Takes(("frames", "words"), ("audio",), example="logmel")
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(runs, batch, frames, D)` of each store -> `(runs, batch, classes)`; framewise audio only."""
 
     def __init__(
@@ -58,7 +58,3 @@ class Head(nn.Module):
 
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out

@@ -8,7 +8,7 @@ no effect.
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.layers import Enter, Features, Input
 from ser.train.nn.pooling import make_pooling
 from ser.train.nn.sequences import run_lstms
@@ -17,7 +17,7 @@ DEFAULTS = {"lr": 2e-3, "batch_size": 64, "epochs": 12, "patience": 4}
 TAKES = Takes(("frames", "words"))
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(1, batch, frames, D)` of each store -> `(1, batch, classes)`; framewise stores only."""
 
     stackable = False
@@ -50,7 +50,3 @@ class Head(nn.Module):
         """The pooled steps of all stores, `(1, batch, 2 hidden x stores)` of means."""
         stores = zip(self.inputs, self._each(batch), self.pool, strict=True)
         return torch.cat([pool(steps, batch[name].mask) for name, steps, pool in stores], dim=-1)
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out

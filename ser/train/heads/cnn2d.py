@@ -45,12 +45,6 @@ class Head(Spectrogram):
         self.frames_pool = make_pooling(pooling, inputs[0], widths[-1] * bands)
         self.hidden = Linear(self.frames_pool.size, hidden)
 
-    def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        x = picture
-        for layer in self.layers:
-            x, mask = layer(x, mask)
-        return x, mask
-
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         pooled = self.frames_pool(x.transpose(2, 3).flatten(3), mask)
         return torch.relu(self.hidden(self.dropout(pooled)))

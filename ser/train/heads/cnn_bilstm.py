@@ -48,12 +48,6 @@ class Head(Spectrogram):
         bands = -(-inputs[0].dim // 2 ** (len(widths) - 1))
         self.lstm = nn.LSTM(widths[-1] * bands, hidden, batch_first=True, bidirectional=True)
 
-    def maps(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        x = picture
-        for layer in self.layers:
-            x, mask = layer(x, mask)
-        return x, mask
-
     def pool(self, x: Tensor, mask: Tensor) -> Tensor:
         steps = self.dropout(x.transpose(2, 3).flatten(3))
         out: Tensor = self.frames_pool(run_lstms([self.lstm], steps[0], mask[0])[None], mask)

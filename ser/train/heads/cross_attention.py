@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.attention import Attends, others
 from ser.train.nn.layers import Dropout, Feature, Features, Input, Linear, Project
 from ser.train.nn.pooling import make_pooling
@@ -28,7 +28,7 @@ DEFAULTS = {"lr": 1e-4, "epochs": 60}
 TAKES = Takes()
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(runs, batch, [frames,] D)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(
@@ -75,10 +75,6 @@ class Head(nn.Module):
         padded = [pad(s, p) for s, p in zip(states, packings, strict=True)]
         pooled = [pool(s, m) for pool, s, m in zip(self.pool, padded, masks, strict=True)]
         return nn.functional.gelu(self.fuse(torch.cat(pooled, dim=-1)))
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out
 
     def attends(self) -> Attends:
         each = {f"encode.{k}.attention": ((name,), (name,)) for k, name in enumerate(self.inputs)}

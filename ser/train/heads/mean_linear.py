@@ -7,7 +7,7 @@ count as one frame. Several stores each have their own first layer; their means 
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.layers import Dropout, Enter, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
 
@@ -19,7 +19,7 @@ DEFAULTS = {"lr": 1e-3, "epochs": 60}
 TAKES = Takes()
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(runs, batch, frames, D)` -> `(runs, batch, hidden)` of each store -> `(runs, batch, classes)`."""
 
     def __init__(
@@ -40,7 +40,3 @@ class Head(nn.Module):
             for n, enter, project, pool in zip(self.inputs, self.enter, self.project, self.pool, strict=True)
         ]
         return torch.cat(pooled, dim=-1)
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.attention import Attends, others
 from ser.train.nn.layers import Dropout, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
@@ -25,7 +25,7 @@ TAKES = Takes(("frames", "words"), ("audio", "text"), needs=("audio", "text"), o
 States = tuple[Tensor, Tensor]
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """One framewise audio and one framewise text store, `(runs, batch, frames, D)` each -> `(runs, batch, classes)`."""
 
     def __init__(
@@ -64,10 +64,6 @@ class Head(nn.Module):
             states = self._crossed(layer, states, masks)
         pooled = [pool(s, m) for pool, s, m in zip(self.pool, states, masks, strict=True)]
         return nn.functional.gelu(self.fuse(torch.cat(pooled, dim=-1)))
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out
 
     def attention(self, batch: Features) -> Tensor:
         """The weight that each patch gives to each token in the last cross layer, `(runs, batch, patches, tokens)`, mean over

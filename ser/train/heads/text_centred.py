@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ConfigError
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.attention import Attends, Attention
 from ser.train.nn.convolution import Conv1d
 from ser.train.nn.layers import Dropout, Enter, Feature, Features, Input, LayerNorm, Linear
@@ -29,7 +29,7 @@ DEFAULTS = {"lr": 1e-3, "batch_size": 32, "epochs": 30, "patience": 10}
 TAKES = Takes(("frames", "words"), ("text", "audio", "visual"), needs=("text",), one_each=True)
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(1, batch, frames, D)` of each store, one for each modality -> `(1, batch, 2 hidden)` -> `(1, batch, classes)`."""
 
     stackable = False
@@ -84,10 +84,6 @@ class Head(nn.Module):
     def embed(self, batch: Features) -> Tensor:
         """The pooled text steps, `(1, batch, 2 hidden)` of means."""
         out: Tensor = self.pool(self.steps(batch), batch[self.inputs["text"]].mask)
-        return out
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
         return out
 
 

@@ -9,7 +9,7 @@ them to the size of the positions. Several stores each have their own encoder; t
 import torch
 from torch import Tensor, nn
 
-from ser.train.heads._base import Takes
+from ser.train.heads._base import EmbeddingHead, Takes
 from ser.train.nn.attention import Attends
 from ser.train.nn.layers import Dropout, Features, Input, Linear
 from ser.train.nn.pooling import make_pooling
@@ -23,7 +23,7 @@ DEFAULTS = {"lr": 5e-4, "batch_size": 64, "epochs": 12, "patience": 4}
 TAKES = Takes(("frames", "words"), ("text",), example="wordpiece")
 
 
-class Head(nn.Module):
+class Head(EmbeddingHead):
     """`(runs, batch, tokens, D)` of each store -> `(runs, batch, classes)`; framewise text only."""
 
     def __init__(
@@ -56,7 +56,3 @@ class Head(nn.Module):
 
     def attends(self) -> Attends:
         return self_attention(self.encode, self.inputs)
-
-    def forward(self, batch: Features) -> Tensor:
-        out: Tensor = self.output(self.dropout(self.embed(batch)))
-        return out

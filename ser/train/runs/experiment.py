@@ -221,11 +221,7 @@ def make_experiment(
 
 
 def check_saving(recipe: Recipe, folds: Sequence[Fold]) -> None:
-    """Refuse to save heads that cannot be saved, or that would be taken for final ones.
-
-    Raises:
-        ConfigError: see above.
-    """
+    """Refuse to save heads that cannot be saved, or that would be taken for final ones, by a ConfigError."""
     if isinstance(recipe, Classical):
         check_savable(recipe)
     if any(fold.name == ALL_ROWS for fold in folds):

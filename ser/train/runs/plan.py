@@ -28,11 +28,7 @@ LARGEST_STACK = 64
 
 
 def device_of(recipe: Recipe, device: str) -> str:
-    """The device to train on; classifiers of scikit-learn are fitted on the CPU.
-
-    Raises:
-        ConfigError: the device cannot be used.
-    """
+    """The device to train on; a ConfigError where it cannot be used. Classifiers of scikit-learn are fitted on the CPU."""
     if not isinstance(recipe, Classical):
         return pick_device(device, every=True)
     if device not in ("auto", "cpu"):

@@ -85,11 +85,7 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
 
 
 def part_done(shard: str | None, label: str) -> None:
-    """End a command that was to do a part.
-
-    Raises:
-        PartDone: it was.
-    """
+    """End a command that was to do a part, by `PartDone`."""
     if shard is not None:
         number, count = parse_shard(shard)
         raise PartDone(

@@ -46,11 +46,7 @@ def choose_pair(workspace: Workspace, source: str | None, target: str | None) ->
 
 
 def need_pair(workspace: Workspace, source: str | None, target: str | None) -> tuple[str, str]:
-    """Choose source and target as `choose_pair`, for commands that need a source.
-
-    Raises:
-        ConfigError: none is named.
-    """
+    """Choose source and target as `choose_pair`, for commands that need a source; a ConfigError where none is named."""
     if source is None and not (target is None and workspace.stores("iemocap") and workspace.stores("cremad")):
         raise ConfigError(
             "no source is named", expected="--source NAME --target NAME", found=", ".join(workspace.with_features()) or None

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.jsonfile import json_schema, plain
+from ser.results.records.find import experiments_of
 from ser.results.records.kinds import kinds, model_of, read_record, schema_of
 from ser.results.records.model import FewshotSummary, Summary
 from ser.results.studies import studies
@@ -66,3 +67,9 @@ def test_the_command_prints_schemas(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(json_schema(kinds()["audit"])))
     assert main(["results", "schema", "summery"]) == 2
     assert "Did you mean 'summary'?" in capsys.readouterr().err
+
+
+def test_a_study_names_all_its_experiments_whatever_their_place() -> None:
+    """A layers study has them at its positions and the head on all layers outside of a list."""
+    layers = {"positions": [{"experiment": "a"}, {"experiment": "b"}], "all_layers": {"experiment": "c"}, "dataset": "x"}
+    assert experiments_of(layers) == ["a", "b", "c"]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ser.results.metrics.swapped_labels import suspects
 from ser.results.records.kinds import read_record, read_summary
 from ser.results.statistics.gains import comparisons, transfer_verdict
 from ser.results.stored.runs import read_predictions
+from ser.results.studies.transfer import selection_score
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
@@ -441,3 +443,10 @@ def test_each_store_is_opened_once(command: Any, maker: Any, openings: list[str]
     openings.clear()
     command("a", "b", maker.space, protocol="official", runs=1, epochs=1, jobs=1)
     assert sorted(openings) == ["a/toy", "a/words", "b/toy", "b/words"]
+
+
+def test_undefined_scores_of_a_selection_are_left_out_of_its_mean() -> None:
+    scores: list[list[float | None]] = [[0.2, 0.6], [0.9, None], [0.1, 0.8]]
+    runs: list[Any] = [SimpleNamespace(curves={"selection_SND": s}, best_epoch=2) for s in scores]
+    assert selection_score("SND", runs) == pytest.approx(0.7)
+    assert selection_score("SND", runs[1:2]) is None

@@ -16,11 +16,7 @@ SHADE = (0, 114, 178)
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the document whole.
-
-    Raises:
-        ConfigError: python-docx is not installed.
-    """
+    """Write the document whole; a ConfigError where python-docx is not installed."""
     need("python-docx", "docx", "a docx report", module="docx")
     from docx import Document
     from docx.shared import Inches, Pt
