@@ -29,7 +29,7 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 
 from ser.audit.agreement import krippendorff_alpha
-from ser.audit.recordings import cramers_v
+from ser.audit.findings import cramers_v
 from ser.explain.modalities import coalitions_of, shapley
 from ser.results.metrics import abstention, calibration, classification, conformal, gaps, intervals, novelty, soft_labels
 from ser.results.metrics.measures import run_scores

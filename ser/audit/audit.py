@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ser.audit.agreement import agreement, measure_agreement
-from ser.audit.classes import classes
+from ser.audit.findings import LONGEST, classes, recordings
 from ser.audit.leakage import leakage, shared_audio
 from ser.audit.measurements import Sound, measure_audio
 from ser.audit.record import (
@@ -27,7 +27,6 @@ from ser.audit.record import (
     Finding,
     SeverityCounts,
 )
-from ser.audit.recordings import LONGEST, recordings
 from ser.audit.sharing import SharingVerdict, fold_shares, judge_folds
 from ser.audit.split_data import SplitTable, split_table
 from ser.audit.stores import store_findings

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser.audio.measure import Measured, measure
+from ser.audio.reading import none_if_nan
 from ser.audit.near_copies import find_copies
 from ser.errors import CorpusError
 from ser.metadata.copies import Copies
@@ -116,7 +117,7 @@ def measure_audio(table: Table, workspace: Workspace, jobs: int | None = None, q
             action="Say with --root where the corpus lies now, or leave the audio out with --no-audio.",
         )
     keys: list[Key] = [
-        (path, _given(start), _given(end), _given(channel))
+        (path, none_if_nan(start), none_if_nan(end), none_if_nan(channel))
         for path, start, end, channel in zip(frame["path"], frame["start"], frame["end"], frame["channel"], strict=True)
     ]
     cache = MeasurementCache(workspace.table(table.dataset).with_name(f"{table.dataset}.audio.jsonl"))
@@ -165,7 +166,3 @@ def _with_states(found: list[tuple[Key, Measured]], states: dict[str, State | No
 def _of(cache: MeasurementCache, key: Key, state: State | None) -> Measured:
     found = None if state is None else cache.get(key, state)
     return Measured("missing") if found is None else found
-
-
-def _given(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

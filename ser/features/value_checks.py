@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import lgamma, log
 from typing import Any
@@ -57,22 +57,15 @@ def check_values(store: FeatureStore, labels: Mapping[str, str]) -> CheckedValue
     return CheckedValues(tuple(zeros), twins, tuple(ranges.parted() | _codes(store, labels, number, ranges.coded())))
 
 
-@dataclass
 class _Ranges:
     """Least and greatest value of each feature in each class, `(K, D)`, and the number of utterances of each class."""
 
-    classes: int
-    dim: int
-    low: NDArray[np.float64] = field(init=False)
-    high: NDArray[np.float64] = field(init=False)
-    counts: NDArray[np.int64] = field(init=False)
-    whole: NDArray[np.bool_] = field(init=False)  # true for features whose values are all whole numbers
-
-    def __post_init__(self) -> None:
-        self.low = np.full((self.classes, self.dim), np.inf)
+    def __init__(self, classes: int, dim: int) -> None:
+        self.classes, self.dim = classes, dim
+        self.low = np.full((classes, dim), np.inf)
         self.high = -self.low
-        self.counts = np.zeros(self.classes, dtype=np.int64)
-        self.whole = np.ones(self.dim, dtype=bool)
+        self.counts = np.zeros(classes, dtype=np.int64)
+        self.whole = np.ones(dim, dtype=bool)  # true for features whose values are all whole numbers
 
     def add(self, values: NDArray[Any], labels: NDArray[np.int64]) -> None:
         """Take rows `(n, D)` and their class numbers `(n,)`."""

@@ -65,7 +65,9 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
     listed = rows if isinstance(rows, list) else list(rows)
     keys = list(dict.fromkeys(str(key) for row in listed for key in row))
     columns, ignored = choose(keys, ratings)
-    _refuse_missing(ratings, columns, keys, where)
+    lacking = next((name for name in ratings if name not in columns), None)
+    if lacking is not None:
+        raise CorpusError(f"{where}: --rating {lacking}: no column is called so", found=few(keys, 30))
     _refuse_ambiguous(keys, columns, where)
     if listed and not {"path", "text"} & set(columns):
         raise CorpusError(f"{where} names neither audio nor text", expected="a column path (or file, wav, ...) or text",
@@ -142,12 +144,6 @@ def choose(keys: Iterable[str], ratings: Sequence[str] = ()) -> tuple[dict[str, 
 def scales_of(columns: Mapping[str, str]) -> dict[str, int]:
     """The parts of a second that a column is in, where its name says so: 1000 for `start_ms`; columns as of `choose`."""
     return {name: 1000 for name, key in columns.items() if _MILLISECONDS.search(plain(key))}
-
-
-def _refuse_missing(ratings: Sequence[str], columns: Mapping[str, str], keys: Sequence[str], where: object) -> None:
-    for name in ratings:
-        if name not in columns:
-            raise CorpusError(f"{where}: --rating {name}: no column is called so", found=few(keys, 30))
 
 
 def _refuse_empty(ratings: Sequence[str], rows: Sequence[RawRow], where: object) -> None:

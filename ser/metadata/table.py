@@ -36,7 +36,7 @@ from ser.metadata.schema import (
     validate,
 )
 from ser.registry import unknown
-from ser.workspace import Workspace, writing
+from ser.workspace import Workspace, open_workspace, writing
 
 SEVERAL = "several labels (for --target labels)"
 _AT_ONCE = 10_000  # rows that are made into text at a time
@@ -260,7 +260,7 @@ def load_table(dataset: str, workspace: Workspace | str | Path = ".") -> Table:
         ConfigError: it is not one name.
         CorpusError: the workspace has no such table; the message lists those it has.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+    space = open_workspace(workspace)
     if one_name(dataset) not in space.datasets():
         near = unknown("table", dataset, space.datasets()).action
         raise NoCorpus(

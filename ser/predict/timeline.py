@@ -49,20 +49,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TimelineOptions:
-    """Options of how a long recording is heard, and of how the answer is written.
-
-    Attributes:
-        window: s that the head hears at once.
-        hop: s between two windows; None is a quarter of the window.
-        channels: `mix`, the mean of all; `split`, each by itself; or the number of one, from 0.
-        rows: `segments`, or `windows`: one row for each window.
-        smooth: s of a moving average over steps; 0 is none.
-        min_confidence: a probability; a segment or window whose largest is below it has no answer.
-        vad: `silero`, the name of a detector of speech; "" hears all that is not silent.
-        diarize: true tells speakers apart (`ser.predict.turns`); the detector of speech is on then.
-        speakers: their number in a recording; None: a limit of the distance decides.
-        speaker_encoder: the name or folder of the encoder whose features tell speakers apart.
-    """
+    """Options of how a long recording is heard, and of how the answer is written: the arguments of `Predictor.timeline`."""
 
     window: float
     hop: float | None = None
@@ -246,7 +233,8 @@ class Timeline:
             (window, k)
             for window in batch
             for k, channel in enumerate(self.channels)
-            if not is_silent(window.sound[:, k]) and _speaks(channel, window)
+            if not is_silent(window.sound[:, k])
+            and (channel.detector is None or channel.detector.speaks_within(window.first, window.last))
         ]
         found: dict[tuple[int, int], tuple[str, Shares]] = {}
         if asked:
@@ -408,7 +396,3 @@ def far_note(seconds: float, predictor: Judge) -> str:
         f"windows of {seconds:g} s are far from the utterances in training ({known.min:.1f} to {known.max:.1f} s, median "
         f"{known.median:.1f} s): take --window {known.median:.1f}"
     )
-
-
-def _speaks(channel: _Channel, window: Window) -> bool:
-    return channel.detector is None or channel.detector.speaks_within(window.first, window.last)

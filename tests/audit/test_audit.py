@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from ser.audit import sharing
 from ser.audit.agreement import krippendorff_alpha, measure_agreement, vote_counts
 from ser.audit.audit import examine
-from ser.audit.classes import _in_words
+from ser.audit.findings import _in_words, cramers_v
 from ser.audit.record import ERROR, INFO, WARNING, Finding, SeverityCounts
-from ser.audit.recordings import cramers_v
 from ser.audit.sharing import locate_copies
 from ser.audit.split_data import SplitTable, labelled_rows, split_table
 from ser.audit.stores import encoder_findings

@@ -12,10 +12,10 @@ import soxr
 from jsonschema import Draft202012Validator
 
 from ser.audit import measurements, sharing
+from ser.audit.findings import recordings
 from ser.audit.leakage import shared_audio
 from ser.audit.measurements import MeasurementCache, Sound, measure_audio
 from ser.audit.record import AuditRecord, Finding
-from ser.audit.recordings import recordings
 from ser.audit.split_data import split_table
 from ser.cli import main
 from ser.errors import CorpusError

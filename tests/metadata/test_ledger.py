@@ -10,7 +10,7 @@ import pytest
 from ser import registry
 from ser.extract.encoders.emotion2vec import EMOBOX
 from ser.metadata import ledger
-from ser.metadata.corpora._emobox import LANGUAGES
+from ser.metadata.corpora.emobox import LANGUAGE_OF
 from ser.metadata.corpus import CORPORA, corpus
 
 ENCODERS = "ser.extract.encoders"
@@ -54,7 +54,7 @@ def test_every_encoder_that_is_offered_is_in_the_ledger() -> None:
 
 
 def test_entries_are_well_formed() -> None:
-    known = {*registry.names(CORPORA), *LANGUAGES, "mosei", "asvpesd", "esd"}
+    known = {*registry.names(CORPORA), *LANGUAGE_OF, "mosei", "asvpesd", "esd"}
     for name, data in ledger.entries().items():
         assert name == name.lower().replace("_", "-")
         assert data.source
@@ -63,7 +63,7 @@ def test_entries_are_well_formed() -> None:
             assert re.fullmatch(r"[a-z0-9_]+", other)
             assert not get_close_matches(other, known, cutoff=0.85)
     assert len(EMOBOX) == 32
-    assert set(EMOBOX) == {*LANGUAGES, "asvpesd", "esd"}  # those two are of several languages
+    assert set(EMOBOX) == {*LANGUAGE_OF, "asvpesd", "esd"}  # those two are of several languages
 
 
 def test_the_longest_pattern_and_the_first_known_name_count(monkeypatch: pytest.MonkeyPatch) -> None:

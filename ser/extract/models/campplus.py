@@ -18,14 +18,7 @@ SEGMENT = 100  # frames
 
 
 class CamPlusPlus(nn.Module):
-    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`.
-
-    Args:
-        state: the weights of a checkpoint, of which the shapes alone are read.
-
-    Raises:
-        KeyError: the weights are of another network.
-    """
+    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`; see `ser.extract.models.speaker.NETWORKS`."""
 
     dim: int
     bands: int

@@ -17,14 +17,7 @@ EPS = 1e-12  # the least variance
 
 
 class Ecapa(nn.Module):
-    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`.
-
-    Args:
-        state: the weights of a checkpoint, of which the shapes alone are read.
-
-    Raises:
-        KeyError: the weights are of another network.
-    """
+    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`; see `ser.extract.models.speaker.NETWORKS`."""
 
     dim: int
     bands: int

@@ -18,14 +18,7 @@ EPS = 1e-8  # below the root of the variance
 
 
 class ERes2NetV2(nn.Module):
-    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`.
-
-    Args:
-        state: the weights of a checkpoint, of which the shapes alone are read.
-
-    Raises:
-        KeyError: the weights are of another network.
-    """
+    """Bands `(batch, frames, bands)` -> vectors `(batch, dim)`; see `ser.extract.models.speaker.NETWORKS`."""
 
     dim: int
     bands: int

@@ -178,14 +178,11 @@ class Frozen(Encoder):
 
     def encode(self, inputs: Sequence[Any]) -> list[NDArray[Any]]:
         for audio in inputs:
-            self._refuse_short(audio)
+            if len(audio) < self.minimum:
+                expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
+                raise AudioError("the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio))
         with torch.inference_mode(), exact(self.device):
             return self._features(*self.hidden(inputs))
-
-    def _refuse_short(self, audio: NDArray[np.float32]) -> None:
-        if len(audio) < self.minimum:
-            expected = f"{self.minimum} samples at {self.sample_rate} Hz or more"
-            raise AudioError("the audio is shorter than the encoder's receptive field", expected=expected, found=len(audio))
 
     def _features(self, layers: list[Tensor], frames: list[int]) -> list[NDArray[np.float32]]:
         if self.level == "frame":

@@ -19,7 +19,8 @@ from ser.extract.models.kaldi_bands import FRAME, HOP, SAMPLE_RATE, frames_of, k
 from ser.extract.options import EncoderOptions, torch_dtype
 from ser.extract.provenance import versions
 
-# A weight that no other of the networks has, and the network.
+# A weight that no other of the networks has, and the network. It is made of a checkpoint's weights, of which the shapes alone
+# are read; a KeyError says that they are of another.
 Network = CamPlusPlus | ERes2NetV2 | Ecapa
 NETWORKS: dict[str, type[Network]] = {
     "xvector.tdnn.linear.weight": CamPlusPlus,

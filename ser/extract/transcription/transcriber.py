@@ -104,8 +104,9 @@ class Transcriber:
         self.extractor, self.tokenizer = load_extractor(found), load_tokenizer(found)
         tokens = getattr(self.model.generation_config, "lang_to_id", None) or {}
         self.languages: dict[str, int] = {str(token).strip("<|>"): int(number) for token, number in tokens.items()}
-        if language not in (TABLE, DETECT):
-            self._refuse_language(found, language)
+        known = sorted(self.languages) or ["en"]
+        if language not in (TABLE, DETECT, *known):
+            raise ConfigError(f"{found.model} does not know the language {language!r}", expected=f"one of {few(known, 8)}")
         self.language, self.beams = language, beams
         self.sample_rate, self.minimum = int(self.extractor.sampling_rate), int(self.extractor.n_fft)
         self.window = int(self.extractor.n_samples)
@@ -191,11 +192,6 @@ class Transcriber:
             )
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [_tidy(text) for text in texts]
-
-    def _refuse_language(self, found: ModelFiles, language: str) -> None:
-        known = sorted(self.languages) or ["en"]
-        if language not in known:
-            raise ConfigError(f"{found.model} does not know the language {language!r}", expected=f"one of {few(known, 8)}")
 
 
 def _tidy(text: str) -> str:

@@ -2,17 +2,28 @@
 
 Speed is resampling, so that pitch and formants move with the tempo (Ko et al., Interspeech 2015); pitch and tempo alone are
 changed by Signalsmith Stretch (python-stretch; MIT), whose random phases are seeded here.
+
+The impulse responses of simulated rooms are computed by the image source method (Allen & Berkley, JASA 1979; pyroomacoustics).
+A view has `ROOMS` rooms, drawn from its seed: length, width, height, walls, and the places of speaker and microphone. An
+utterance is heard in one of them.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.files import JsonObject
+
 Audio = NDArray[np.float32]
 OPUS_RATES = (6, 256)  # kbit/s of libsndfile's compression levels 1 and 0, linear between them
+ROOMS = 32
+SIZES = ((4.0, 8.0), (3.5, 6.0), (2.6, 3.4))  # m
+RT60 = (0.2, 0.5)  # s, by Sabine's formula; the RT60 measured of the image sources is up to a quarter longer
+WALL, APART = 0.5, 1.0  # m, at least: from the walls, and between speaker and microphone
 
 
 def speed(audio: Audio, rate: int, factor: float) -> Audio:
@@ -130,3 +141,50 @@ def _coded(audio: Audio, rate: int, form: str, subtype: str, **options: Any) -> 
     soundfile.write(file, audio / peak, rate, format=form, subtype=subtype, **options)
     file.seek(0)
     return np.asarray(soundfile.read(file, dtype="float32")[0] * peak, dtype=np.float32)
+
+
+def rooms_definition() -> JsonObject:
+    """The definition of the rooms, without the seed. JSON-able."""
+    return {"simulated": ROOMS, "sizes_m": SIZES, "rt60_s": RT60, "method": "image sources"}
+
+
+@lru_cache(maxsize=2 * ROOMS)
+def room_impulse(seed: int, number: int, rate: int) -> NDArray[np.float64]:
+    """The response of one room, `(samples,)`.
+
+    Args:
+        seed: of the view's rooms.
+        number: 0 to `ROOMS` - 1.
+        rate: Hz.
+    """
+    rng = np.random.default_rng([seed, number])
+    size = [rng.uniform(*between) for between in SIZES]
+    return room_response(rng.uniform(*RT60), size, *_places(size, rng), rate)
+
+
+def room_response(
+    rt60: float, size: list[float], speaker: NDArray[np.float64], microphone: NDArray[np.float64], rate: int
+) -> NDArray[np.float64]:
+    """The response of a room with equal walls.
+
+    Args:
+        rt60: s after which a sound has faded by 60 dB.
+        size, speaker, microphone: m.
+    """
+    import pyroomacoustics
+
+    absorption, order = pyroomacoustics.inverse_sabine(rt60, size)
+    walls = pyroomacoustics.Material(absorption)
+    room = pyroomacoustics.ShoeBox(size, fs=rate, materials=walls, max_order=order)
+    room.add_source(speaker)
+    room.add_microphone(microphone)
+    room.compute_rir()
+    return np.asarray(room.rir[0][0], dtype=np.float64)
+
+
+def _places(size: list[float], rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw the places of speaker and microphone."""
+    while True:
+        first, second = rng.uniform(WALL, np.array(size) - WALL, (2, 3))
+        if np.linalg.norm(first - second) >= APART:
+            return first, second

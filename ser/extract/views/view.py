@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError, EncoderError
 from ser.extract.provenance import versions
-from ser.extract.views import effects, policies, simulated_rooms
+from ser.extract.views import effects, policies
 from ser.extract.views.recordings import RecordingFolder
 from ser.files import JsonObject
 from ser.metadata.labels import Scheme
@@ -43,7 +43,7 @@ class AudioView:
         name: see `policies.names`.
         seed: of its draws.
         noises: recordings for `noise`; None is white noise.
-        impulses: measured responses for `reverb`; None simulates simulated_rooms.
+        impulses: measured responses for `reverb`; None simulates rooms.
         scheme: by whose classes a class-differentiated view chooses; None for other views.
     """
 
@@ -83,23 +83,16 @@ class AudioView:
         return audio
 
     def _done(self, name: str, number: float, audio: effects.Audio, rate: int, rng: np.random.Generator) -> effects.Audio:
-        if name in ("speed", "tempo", "pitch"):
-            changed: effects.Audio = getattr(effects, name)(
-                audio, rate, **{"semitones" if name == "pitch" else "factor": number}
-            )
-            return changed
         if name in ("gain", "clip"):
             return cast(effects.Audio, getattr(effects, name)(audio, number))
-        if name in ("lowpass", "opus"):
+        if name in ("speed", "tempo", "pitch", "lowpass", "opus"):
             return cast(effects.Audio, getattr(effects, name)(audio, rate, number))
         if name == "gsm":
             return effects.gsm(audio, rate)
         if name == "reverb":
             if self.impulses is not None:
                 return effects.reverberate(audio, self.impulses.impulse(rate, rng))
-            return effects.reverberate(
-                audio, simulated_rooms.impulse(self.seed, int(rng.integers(simulated_rooms.ROOMS)), rate)
-            )
+            return effects.reverberate(audio, effects.room_impulse(self.seed, int(rng.integers(effects.ROOMS)), rate))
         if name == "noise" and self.noises is not None:
             return effects.add(audio, self.noises.noise(len(audio), rate, rng), number)
         return effects.add(audio, (effects.pink if name == "pink" else effects.white)(len(audio), rng), number)
@@ -128,7 +121,7 @@ class AudioView:
         if "noise" in used:
             found["noise"] = "white" if self.noises is None else self.noises.definition
         if "reverb" in used:
-            found["rooms"] = simulated_rooms.definition() if self.impulses is None else self.impulses.definition
+            found["rooms"] = effects.rooms_definition() if self.impulses is None else self.impulses.definition
             packages += [ROOMS[0]] * (self.impulses is None)
         if self.scheme is not None:
             found |= {"scheme": self.scheme.name, "labels": self.scheme.mapping, "classes": self.classes}

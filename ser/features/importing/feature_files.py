@@ -126,7 +126,7 @@ class Content:
     values: Values
     ids: list[str] | None = None
     labels: list[Any] | None = None
-    facts: dict[str, list[str]] = field(default_factory=dict)
+    facts: dict[str, list[Any]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 

@@ -76,26 +76,20 @@ class ImportOptions:
         return None if given is None else [next(iter(self.cells(label, where).values())) for label in given]
 
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """Features of some utterances from one file.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Loaded(Content):
+    """Features of some utterances from one file, with the facts beside it.
 
     Attributes:
-        values: one array per utterance, `(D,)` or `(frames, D)`.
-        ids, labels, facts, names, left_out: as of `Content`.
+        source: the file.
+        part: `train`, `validation`, `test`, or empty.
         dialogues: the utterances are turns that the file has in order.
         files: others that the values depend on.
     """
 
     source: FeatureFile
     part: str
-    values: Values
-    ids: list[str] | None = None
-    labels: list[Any] | None = None
-    facts: dict[str, list[Any]] = field(default_factory=dict)
     dialogues: bool = False
-    names: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
     files: tuple[Path, ...] = ()
 
     @property
@@ -154,7 +148,7 @@ def _utterances(source: FeatureFile, content: Content, facts: Mapping[str, Besid
     _agree(source, "speaker", more.get("speaker"), content.facts.get("speaker"))
     own = {**content.facts, **more}
     files = tuple(f.source.path for f in facts.values() if f.source.path == source.path.with_suffix(".lengths"))
-    return Loaded(source, source.part, values, ids, labels, own, False, content.names, content.left_out, files)
+    return Loaded(values, ids, labels, own, content.names, content.left_out, source=source, part=source.part, files=files)
 
 
 def _ids_of(facts: Mapping[str, Beside], content: Content, source: FeatureFile, count: int) -> list[str] | None:
@@ -293,7 +287,7 @@ def _dialogues(
         found["speaker"] = [str(s) for s in own["speakers"]]
     ids = [str(i) for i in own["ids"]] if "ids" in own else None
     classes = None if labels is None else _turns_of(labels, real, "labels", source, options)
-    return Loaded(source, part, values[real], ids, classes, found, dialogues=True)
+    return Loaded(values[real], ids, classes, found, source=source, part=part, dialogues=True)
 
 
 def _turns_of(given: Any, real: NDArray[np.bool_], what: str, source: FeatureFile, options: ImportOptions) -> list[Any]:

@@ -94,7 +94,7 @@ def parse(root: Path) -> Iterator[Row]:
     for name in _parts(root):
         if name in unlabelled:
             unlabelled.discard(name)
-            yield _unlabelled(name, audio[name])
+            yield {"utterance_id": name, "path": audio[name], "label": "", "emotion": "", "session": _podcast(name)}
     if lacking:
         LOG.warning("utterances without votes: %d (%s)", lacking, f"not in {DETAILED[0]}" if votes else f"no {DETAILED[0]}")
     if silent:
@@ -214,10 +214,6 @@ def _row(name: str, cells: dict[str, str], file: Path) -> Row:
         "session": _podcast(name),
         "split": SPLITS.get(part, ""),
     }
-
-
-def _unlabelled(name: str, path: str) -> Row:
-    return {"utterance_id": name, "path": path, "label": "", "emotion": "", "session": _podcast(name)}
 
 
 def _podcast(name: str) -> str:

@@ -137,7 +137,7 @@ def hold_out(fold: Fold, frame: pd.DataFrame, labels: Rows, options: FoldOptions
     by = _apart(frame, fold) if options.validation == "auto" else options.validation
     values = frame[by].to_numpy()[fold.train] if by != "utterance" else np.array([])
     groups = np.array(sorted(set(values)), dtype=object)
-    rng = np.random.default_rng([options.seed, _number(fold.name)])
+    rng = np.random.default_rng([options.seed, int.from_bytes(fold.name.encode()[-6:], "little")])
     if by != "utterance" and len(groups) >= 3 and "" not in groups:
         out = np.isin(values, list(_chosen(values, groups, labels[fold.train], rng, options.stratified)))
         kind = by
@@ -191,7 +191,3 @@ def next_as_validation(values: Groups, divided: dict[str, Groups], by: str) -> l
         train = np.flatnonzero(~np.isin(values, [*test, *other]))
         folds.append(Fold(name, train, np.flatnonzero(np.isin(values, other)), np.flatnonzero(np.isin(values, test)), by))
     return folds
-
-
-def _number(name: str) -> int:
-    return int.from_bytes(name.encode()[-6:], "little")

@@ -6,7 +6,7 @@ after the encoder and the source: `bert+asr-whisper-small`, `bert+simulated.fram
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -129,17 +129,12 @@ def _refuse_gap(frame: pd.DataFrame, known: set[str], source: str, dataset: str,
     listed = failures_file(workspace, dataset, source)
     if listed.is_file():
         known = known | set(pd.read_csv(listed, dtype=str, keep_default_na=False)["utterance_id"])
-    lacking = _with_audio(frame, known)
+    lacking = frame.loc[(frame["path"] != "") & ~frame["utterance_id"].isin(known), "utterance_id"].tolist()
     if lacking:
         raise CorpusError(
             f"{len(lacking)} utterances of {dataset} have no transcript in {source}, first {lacking[0]}",
             action=f"Go on with: {_command(dataset, source, _transcripts(source, dataset, workspace).identity)}",
         )
-
-
-def _with_audio(frame: pd.DataFrame, known: Iterable[str]) -> list[str]:
-    """Ids of rows that have audio and are not among the known."""
-    return list(frame.loc[(frame["path"] != "") & ~frame["utterance_id"].isin(set(known)), "utterance_id"])
 
 
 def _no_transcripts(dataset: str, source: str) -> CorpusError:

@@ -8,7 +8,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ser.errors import AudioError, ConfigError
-from ser.extract.views import effects, simulated_rooms
+from ser.extract.views import effects
 from ser.extract.views.recordings import open_folder
 
 RATE = 16000
@@ -124,7 +124,7 @@ def test_gain_is_in_decibels() -> None:
 
 def test_a_room_fades_by_sixty_decibels_in_its_time() -> None:
     for rt60 in (0.25, 0.45):
-        response = simulated_rooms.response(rt60, [6, 5, 3], np.array([2, 2, 1.5]), np.array([4, 3, 1.2]), RATE)
+        response = effects.room_response(rt60, [6, 5, 3], np.array([2, 2, 1.5]), np.array([4, 3, 1.2]), RATE)
         left = 10 * np.log10(np.cumsum(response[::-1] ** 2)[::-1] / np.sum(response**2))  # Schroeder 1965
         time = np.arange(len(left)) / RATE
         between = (left < -5) & (left > -25)
@@ -133,11 +133,11 @@ def test_a_room_fades_by_sixty_decibels_in_its_time() -> None:
 
 
 def test_rooms_differ_and_are_the_same_again() -> None:
-    first = simulated_rooms.impulse(0, 3, 8000)
-    simulated_rooms.impulse.cache_clear()
-    np.testing.assert_array_equal(first, simulated_rooms.impulse(0, 3, 8000))
-    assert not np.array_equal(first[:500], simulated_rooms.impulse(0, 4, 8000)[:500])
-    assert not np.array_equal(first[:500], simulated_rooms.impulse(1, 3, 8000)[:500])
+    first = effects.room_impulse(0, 3, 8000)
+    effects.room_impulse.cache_clear()
+    np.testing.assert_array_equal(first, effects.room_impulse(0, 3, 8000))
+    assert not np.array_equal(first[:500], effects.room_impulse(0, 4, 8000)[:500])
+    assert not np.array_equal(first[:500], effects.room_impulse(1, 3, 8000)[:500])
 
 
 def test_reverberation_keeps_place_length_and_power() -> None:
