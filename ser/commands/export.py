@@ -91,4 +91,9 @@ def onnx(
     if done.reads != WAVEFORM:
         session.warn(f"the graph begins with features: {done.why}")
     session.say(f"written: {done.path}, from {done.reads} to the answer")
+    if done.features:
+        names = " and ".join(done.features)
+        session.say(f"in it: the heads, not the encoder; whoever runs it gives it the features {names}, as ser predict does")
+    if done.whole:
+        session.say(f"for a graph from the waveform: {done.whole}")
     session.say(f"largest difference from PyTorch, on {done.heard}: {done.difference:.1e}")

@@ -41,6 +41,10 @@ TOLERANCE = 1e-4  # of a probability
 OPSET = 17
 LONGEST = 30.0  # s; encoders with windows take no more at once
 CLIPS = 5  # recordings of the corpus that the graph is checked on
+WHOLE = (
+    "mend that, with --weights DIR or --encoders STORE=FOLDER where weights are elsewhere, and give the command again with "
+    "--overwrite; the encoder is then in the graph if it can be traced"
+)
 SECONDS = (1.3, 2.6, 4.1)  # of the noise that is heard where there are no recordings
 
 
@@ -52,6 +56,8 @@ class Traced:
         path: its file.
         reads: `waveform`, or `features`.
         why: the reason why it does not read the waveform; "" where it does.
+        features: the stores whose features it reads instead.
+        whole: the way to a graph from the waveform, where this machine lacks what that needs.
         heard: what it was checked on, in words.
         difference: the largest between onnxruntime and PyTorch, of a probability or a value.
     """
@@ -59,6 +65,8 @@ class Traced:
     path: Path
     reads: str
     why: str
+    features: tuple[str, ...]
+    whole: str
     heard: str
     difference: float
 
@@ -103,8 +111,9 @@ def export_onnx(
     predictor, why = _predictor(model, weights, encoders, say)
     graph = FromFeatures(heads, temperatures)
     encoder = predictor.encoders[0] if predictor is not None else None
-    if not why:
-        why = "features were asked for" if features else _reason(predictor.encoders if predictor is not None else [])
+    whole = WHOLE if why and not features else ""
+    if features or predictor is not None:
+        why = "features were asked for" if features or predictor is None else _reason(predictor.encoders)
     with TemporaryDirectory() as folder:
         aside = Path(folder) / f"model{ENDING}"
         if not why and isinstance(encoder, Frozen):
@@ -124,7 +133,8 @@ def export_onnx(
             )
         with writing(output) as temporary:
             shutil.copyfile(aside, temporary)
-    return Traced(output, "features" if why else WAVEFORM, why, heard, difference)
+    stores = tuple(source.name for source in heads[0].inputs) if why else ()
+    return Traced(output, "features" if why else WAVEFORM, why, stores, whole, heard, difference)
 
 
 def clips_of(head: SavedHead, workspace: Workspace) -> Inputs | None:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 import ser
 from ser import outside
 from ser.cli import main
-from ser.errors import ConfigError
+from ser.errors import ConfigError, EncoderError
 from ser.export.folder import export_folder
 from ser.extract.encoder import load
 from ser.extract.options import EncoderOptions
@@ -185,6 +185,26 @@ def test_the_command_writes_a_checked_graph_that_predicts(
         assert found[name] == pytest.approx(expected[name][0], abs=1e-4)
     assert main(["predict", str(clip), "--model", str(heads[0]), "--runtime", "onnx"]) == 2
     assert "Write it first: ser export onnx" in capsys.readouterr().err
+
+
+def test_a_graph_without_its_encoder_says_so_and_how_to_have_it(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["export", "onnx", "frames", "--output", str(tmp_path / "m.onnx"), "--workspace", str(trained), "--overwrite"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "in it: the heads, not the encoder; whoever runs it gives it the features mfcc" in out
+    assert "for a graph from the waveform" not in out  # mfcc is never in one
+
+    def without_weights(*given: Any, **more: Any) -> None:
+        raise EncoderError("there are no weights of mfcc here", action="Give --weights DIR.")
+
+    monkeypatch.setattr(exporting, "Predictor", without_weights)
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "begins with features: there are no weights of mfcc here. Give --weights DIR." in " ".join(err.split())
+    assert "from features to the answer" in out
+    assert "for a graph from the waveform: mend that, with --weights DIR or" in " ".join(out.split())
 
 
 def test_the_recordings_that_a_graph_is_checked_on_are_the_segments_of_the_table(tmp_path: Path) -> None:
