@@ -37,6 +37,7 @@ from ser.workers.threads import cores
 from ser.workspace import Workspace
 
 ROWS = 4  # for each thread, that are read and then encoded at once
+HELD = 240.0  # s of recordings that are held to be encoded at once; beyond them no other is read
 # The reason why each of some inputs cannot be used, the lengths in s, and outputs; see `Judge.judge`.
 Answer: TypeAlias = tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]
 
@@ -198,20 +199,23 @@ class Judge:
     ) -> list[list[NDArray[Any]]]:
         """Compute the features of each row for each encoder; where a row cannot be used, note the error and give none.
 
-        Where all encoders can, a few rows are encoded at once in threads; their values are the same.
+        Where all encoders can, a few rows are encoded at once in threads, of long recordings fewer; their values are the same.
         """
         jobs = cores() if len(inputs) > 1 and all(encoder.threads for encoder in self.encoders) else 1
         some = 1 if jobs == 1 else ROWS * jobs
         found: list[list[NDArray[Any]]] = []
-        for first in range(0, len(inputs), some):
-            rows = range(first, min(first + some, len(inputs)))
-            units = [(self._read(inputs, row, errors, seconds, heard), row, errors) for row in rows]
-            if jobs == 1:
-                found += [self._encoded(*unit) for unit in units]
+        units: list[tuple[list[Any], int, NDArray[Any]]] = []
+        for row in range(len(inputs)):
+            units.append((self._read(inputs, row, errors, seconds, heard), row, errors))
+            held = np.nansum(seconds[row + 1 - len(units) : row + 1])
+            if len(units) < some and held < HELD and row + 1 < len(inputs):
+                continue
+            if len(units) == 1:
+                found.append(self._encoded(*units[0]))
             else:
-                found += [
-                    features for _, features in sorted(thread_pool.finished(self._encoded, units, jobs), key=itemgetter(0))
-                ]
+                encoded = thread_pool.finished(self._encoded, units, jobs)
+                found += [features for _, features in sorted(encoded, key=itemgetter(0))]
+            units = []
         return found
 
     def _read(

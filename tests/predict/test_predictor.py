@@ -366,6 +366,34 @@ def test_rows_are_encoded_in_threads_where_the_encoder_can(
     assert egemaps.load("egemaps", EncoderOptions()).threads
 
 
+@pytest.mark.parametrize(("limit", "most"), [(240.0, 8), (0.1, 1)])
+def test_few_long_recordings_are_held_at_once(
+    limit: float, most: int, trained: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted((trained / "corpus" / "AudioWAV").glob("*.wav"))[:12]
+    one_by_one = ser.Predictor(model).predict(files)
+    predictor = ser.Predictor(model)
+    (encoder,) = predictor.encoders
+    encode, read, held, largest = encoder.encode, predictor._read, [0], [0]
+
+    def reading(*given: Any) -> Any:
+        held[0] += 1
+        largest[0] = max(largest[0], held[0])
+        return read(*given)
+
+    def encoding(inputs: Any) -> Any:
+        held[0] -= 1
+        return encode(inputs)
+
+    monkeypatch.setattr(encoder, "threads", True, raising=False)
+    monkeypatch.setattr(encoder, "encode", encoding)
+    monkeypatch.setattr(predictor, "_read", reading)
+    monkeypatch.setattr("ser.predict.judge.cores", lambda: 2)
+    monkeypatch.setattr("ser.predict.judge.HELD", limit)
+    pd.testing.assert_frame_equal(predictor.predict(files), one_by_one)
+    assert largest == [most]
+
+
 def test_recordings_of_another_band_or_with_more_channels_are_named(
     trained: Path, model: Path, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
