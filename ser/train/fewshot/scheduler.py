@@ -18,7 +18,7 @@ from ser.train.loop.pooled_frames import read_inputs
 from ser.train.runs import costs, plan, scheduler
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
-from ser.train.runs.job import Run, Unit, handover_of
+from ser.train.runs.job import Run, Unit, end_handover
 from ser.train.runs.options import FitOptions
 from ser.workers.engine import Engine, parse_shard, part_of
 
@@ -117,8 +117,7 @@ def _sources(
     for k, source in progress(results, len(units), f"{label}: source", "job", quiet):
         if source is not None:  # it is of the first half of a run
             found[stacks.index(units[k].runs)] = source
-            if len(units[k].runs) == 1:
-                handover_of(units[k]).end()
+        end_handover(units[k])
     return found
 
 

@@ -117,6 +117,13 @@ def handover_of(unit: Unit, until: int | None = None) -> Handover:
     return Handover(unit.job.folder / f"{run_name(run, fold)}.begun", owner, until)
 
 
+def end_handover(unit: Unit) -> None:
+    """Remove the file in which the only run of a finished unit was handed over, also what a worker left that was killed before
+    it had handed over. Of the first part of a run it stays."""
+    if len(unit.runs) == 1 and (unit.handover is None or unit.handover.until is None):
+        handover_of(unit).end()
+
+
 def owner_of(job: Job, run: Run) -> Job:
     """The job whose run this is: the unit's own, or the one that is trained along."""
     along = job.along is not None and run.record.experiment == job.along.job.experiment

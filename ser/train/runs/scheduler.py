@@ -18,7 +18,7 @@ from ser.train.runs.costs import is_short, shared_out
 from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment
 from ser.train.runs.halving import Beaten
-from ser.train.runs.job import Job, Run, Unit, first_of, handover_of, owner_of
+from ser.train.runs.job import Job, Run, Unit, end_handover, first_of, owner_of
 from ser.train.runs.options import FitOptions
 from ser.train.runs.plan import engine_of, groups, stack_of, trained_along, trained_once
 from ser.train.runs.worker import guarded, train_unit
@@ -167,8 +167,7 @@ def train(
             runs = [r for r in finished if not isinstance(r, SerError)]
             for run in runs:
                 write_run(owner_of(unit.job, run).folder, run.record, run.predictions)
-            if len(unit.runs) == 1 and (unit.handover is None or unit.handover.until is None):
-                handover_of(unit).end()  # also what a worker left that was killed before it had handed over
+            end_handover(unit)
             yield unit, runs, [r for r in finished if isinstance(r, SerError)]
 
 
