@@ -14,8 +14,7 @@ from ser.extract.encoder import Encoder
 from ser.extract.pipeline import Chunk, Pipeline
 from ser.extract.plan import AUDIO_CHUNK, CHUNK_SECONDS, TEXT_CHUNK, batches, by_cost, chunks, merged, part
 from ser.extract.provenance import surroundings
-from ser.extract.report import ExtractionReport
-from ser.extract.store_update import StoreUpdate, facts, prepare, verify
+from ser.extract.store_update import ExtractionReport, StoreUpdate, facts, prepare, verify
 from ser.extract.utterances import Item
 from ser.features.stores.failures import Failure
 from ser.features.stores.writer import StoreWriter

@@ -13,7 +13,7 @@ from ser.errors import ConfigError, CorpusError, EncoderError
 from ser.extract.encoder import ENCODERS, Encoder, ViewedEncoder, find, load, refuse_other_modality
 from ser.extract.extraction import extract
 from ser.extract.options import PUBLISHED, STATISTICS, EncoderOptions
-from ser.extract.report import ExtractionReport
+from ser.extract.store_update import ExtractionReport
 from ser.extract.views.recordings import open_folder
 from ser.extract.views.view import AudioView, make_views
 from ser.features.stores.names import JOINT

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ser.accelerator import ALL_GPUS, gpus
 from ser.errors import AudioError, ConfigError
-from ser.extract.report import ExtractionReport
 from ser.extract.request import Extraction, ExtractionRequest, checked, extract_dataset
+from ser.extract.store_update import ExtractionReport
 from ser.progress import progress
 from ser.workers import slurm
 from ser.workers.engine import Engine, as_finished, refuse_all_gpus

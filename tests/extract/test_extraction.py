@@ -15,7 +15,7 @@ import soundfile
 from ser.errors import AudioError, ConfigError, CorpusError, EncoderError, StoreError
 from ser.extract import utterances
 from ser.extract.extraction import extract
-from ser.extract.report import ExtractionReport
+from ser.extract.store_update import ExtractionReport
 from ser.features.stores.store import FeatureStore, shards_folder, store_files
 from ser.features.stores.writer import StoreWriter
 from ser.metadata.table import Table, make_table

@@ -13,7 +13,7 @@ from ser.evaluation.systems.recording import ERROR, RecordOptions, System, write
 from ser.extract.classifiers import load_classifier
 from ser.extract.extraction import extract
 from ser.extract.options import EncoderOptions
-from ser.extract.report import ExtractionReport
+from ser.extract.store_update import ExtractionReport
 from ser.features.stores.names import CLASSES
 from ser.features.tensors import load_tensors
 from ser.metadata.build import ensure_table

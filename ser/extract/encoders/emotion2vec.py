@@ -13,7 +13,6 @@ is the reference that a test compares it with. funasr is not needed to run it, b
 
 from pathlib import Path
 
-from ser.accelerator import pick_device
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import mirror_cache, mirror_hub, modelscope_cache, modelscope_hub
@@ -90,7 +89,6 @@ def accepts(name: str) -> bool:
 def load(name: str, options: EncoderOptions) -> Encoder:
     """An emotion2vec model by short name, hub id or folder."""
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
-    pick_device(options.device)
     known = parse_model_name(name, "emotion2vec", CHECKPOINTS)
     found = locate_model(known, options, NEEDS, (modelscope_cache, mirror_cache, modelscope_hub, mirror_hub))
     from ser.extract.models.emotion2vec import Emotion2vec

@@ -14,7 +14,6 @@ reference that a test compares it with. funasr is not needed to run it.
 
 from pathlib import Path
 
-from ser.accelerator import pick_device
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
 from ser.extract.hubs import hugging_face_cache, hugging_face_hub, modelscope_cache, modelscope_hub
@@ -51,7 +50,6 @@ def accepts(name: str) -> bool:
 def load(name: str, options: EncoderOptions) -> Encoder:
     """A SenseVoice model by short name, hub id or folder."""
     refuse_unused(options, name, layers=[options.layers], pooling=["mean", STATISTICS], dtype=DTYPES)
-    pick_device(options.device)
     known = parse_model_name(name, "sensevoice", CHECKPOINTS)
     own = known.model.startswith("iic/")
     hubs = (modelscope_cache, modelscope_hub) if own else (hugging_face_cache, hugging_face_hub)

@@ -11,7 +11,6 @@ published names; those of funasr are the reference that a test compares them wit
 
 from pathlib import Path
 
-from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder
@@ -79,7 +78,6 @@ def accepts(name: str) -> bool:
 def load(name: str, options: EncoderOptions) -> Encoder:
     """A model of speaker embeddings by short name, hub id or folder."""
     refuse_unused(options, name, pooling=["mean"], dtype=DTYPES)
-    pick_device(options.device)
     known = parse_model_name(name, "speaker", CHECKPOINTS)
     own = known.model.startswith("iic/")
     hubs = (modelscope_cache, modelscope_hub) if own else (hugging_face_cache, hugging_face_hub)

@@ -17,7 +17,6 @@ and what one makes of padding would reach real frames through the next).
 
 from pathlib import Path
 
-from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import is_hub_id, locate_model, parse_model_name
 from ser.extract.encoder import Checkpoint, Encoder, audio_families
@@ -178,7 +177,6 @@ def _is_model_folder(name: str) -> bool:
 def load(name: str, options: EncoderOptions) -> Encoder:
     """A Wav2Vec2-like model by short name, hub id or folder; of another family's kind where the folder or the id holds one."""
     need("transformers", "encoders", kind=EncoderError)
-    pick_device(options.device)
     known = parse_model_name(name, "speech", CHECKPOINTS)
     if known.checkpoint is not None:  # refused before anything is fetched
         _refuse_unused(options, name)

@@ -132,7 +132,6 @@ def load(name: str, options: EncoderOptions) -> "TextEncoder":
     """A text encoder by short name, hub id or folder."""
     need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, layers=[options.layers], pooling=POOLINGS, dtype=DTYPES)
-    pick_device(options.device)
     refuse_pooled_frames(options, name)
     known = parse_model_name(name, "text", CHECKPOINTS)
     found = locate_model(known, options, (*NEEDS, TOKENIZER))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ser.accelerator import pick_device
 from ser.errors import EncoderError
 from ser.extract.checkpoints import ModelName, locate_model, parse_model_name, sha256, tensor_files
 from ser.extract.encoder import Checkpoint
@@ -43,12 +42,11 @@ def find_model(
         allowed: option -> what it may be besides its default; the types to compute in are allowed.
 
     Raises:
-        ConfigError: an option that the encoder does not use, or no such device.
+        ConfigError: an option that the encoder does not use.
         EncoderError: the package or the files are missing, or are of another kind of model.
     """
     need("transformers", "encoders", kind=EncoderError)
     refuse_unused(options, name, dtype=DTYPES, **allowed)
-    pick_device(options.device)
     known = parse_model_name(name, family, checkpoints)
     found = locate_model(known, options, (*NEEDS, PREPROCESSOR))
     refuse_other_kind(found, known.model, what, kinds)

@@ -17,13 +17,13 @@ from ser.extract.encoding import Decoded, Inputs, Outcome, encode_each, gather
 from ser.extract.pipeline import intra_op
 from ser.extract.plan import chunks, plan
 from ser.extract.provenance import surroundings
-from ser.extract.report import all_failed
+from ser.extract.store_update import all_failed
 from ser.extract.transcription.transcriber import Spoken, Transcriber
 from ser.extract.utterances import Item, audio_items, hashes
 from ser.features.stores.failures import Failure, write_failures
 from ser.features.stores.lock import Lock
 from ser.metadata.table import Table
-from ser.metadata.texts.transcripts import Transcript, Transcripts, failures_file, transcripts_file
+from ser.metadata.texts.text_sources import Transcript, Transcripts, failures_file, transcripts_file
 from ser.progress import progress
 from ser.workspace import Workspace
 

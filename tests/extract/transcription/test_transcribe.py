@@ -28,7 +28,7 @@ from ser.features.stores.lock import Lock
 from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table, make_table, write_table
-from ser.metadata.texts.transcripts import Transcripts
+from ser.metadata.texts.text_sources import Transcripts
 from ser.workspace import Workspace
 from tests.conftest import Copied
 

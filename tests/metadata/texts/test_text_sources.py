@@ -14,7 +14,7 @@ from ser.metadata.journal import Journal
 from ser.metadata.labels import CANONICAL
 from ser.metadata.table import load_table, make_table
 from ser.metadata.texts import simulated, text_sources
-from ser.metadata.texts.transcripts import Transcript, Transcripts, transcripts_file, transcripts_there
+from ser.metadata.texts.text_sources import Transcript, Transcripts, transcripts_file, transcripts_there
 from ser.workspace import Workspace
 
 HEADER = {"schema": "test/1", "by": "me"}

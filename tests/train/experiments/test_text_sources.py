@@ -14,8 +14,7 @@ from ser.features.stores.store import FeatureStore
 from ser.features.tensors import load_tensors
 from ser.metadata.table import Table, load_table
 from ser.metadata.texts.simulated import sentence
-from ser.metadata.texts.text_sources import LEAKS
-from ser.metadata.texts.transcripts import Transcript, Transcripts, transcripts_file
+from ser.metadata.texts.text_sources import LEAKS, Transcript, Transcripts, transcripts_file
 from ser.results.records.stamps import refuse_void, voids
 from ser.train.experiments.ablate import ablate
 from ser.train.experiments.fit import fit
