@@ -63,23 +63,40 @@ class Attention(nn.Module):
             return self.value(source), self.output
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
             mask = None  # the same bits in a tenth less time
-        sides = zip((x, source), packings, strict=True)
-        (batch, queries), (_, keys) = [side.shape[1:3] if packing is None else packing.shape for side, packing in sides]
         packing, of_source = packings
-        last: Linear | None = self.output
-        if not few_tokens.pays(x, x[0, ..., 0].numel() + source[0, ..., 0].numel(), batch, (queries, keys), self.heads):
-            q, k, v = pad(self.query(x), packing), pad(self.key(source), of_source), pad(self.value(source), of_source)
-            real = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
-            mixed = F.scaled_dot_product_attention(self._split(q), self._split(k), self._split(v), attn_mask=real)
-            mixed = mixed.transpose(1, 2).reshape(q.shape)
-        elif queries < keys:
-            q = pad(self.query(x), packing)
-            mixed = few_tokens.of_few_queries(q, pad(source, of_source), self.key, self.value, self.heads, mask)
-        else:
-            k, v = pad(self.key(source), of_source), pad(self.value(source), of_source)
-            mixed = few_tokens.of_few_keys(pad(x, packing), k, v, self.query, self.output, self.heads, mask)
-            last = None
-        return mixed if packing is None else packing.pack(mixed), last
+        if (few := self._mix_few(x, source, mask, packings)) is not None:
+            return few
+        q, k, v = pad(self.query(x), packing), pad(self.key(source), of_source), pad(self.value(source), of_source)
+        real = None if mask is None else mask.flatten(0, 1)[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(self._split(q), self._split(k), self._split(v), attn_mask=real)
+        mixed = mixed.transpose(1, 2).reshape(q.shape)
+        return mixed if packing is None else packing.pack(mixed), self.output
+
+    def _mix_few(
+        self, x: Tensor, source: Tensor, mask: Tensor | None, packings: tuple[Packing | None, Packing | None]
+    ) -> tuple[Tensor, Linear | None] | None:
+        """As `mix`, where one side has few tokens (`ser.train.nn.few_tokens`); None elsewhere."""
+        assert self.query is not None
+        assert self.key is not None
+        if not few_tokens.fits(x):
+            return None
+        packing, of_source = packings
+        if of_source is None and mask is not None:  # so little padding that elsewhere it is no loss
+            of_source = Packing(mask)
+            source = of_source.pack(source)
+        queries, keys = (
+            [side.shape[2]] * side.shape[1] if packed is None else packed.lengths
+            for side, packed in ((x, packing), (source, of_source))
+        )
+        if not few_tokens.pays(queries, keys, x.shape[-1], self.heads):
+            return None
+        if sum(queries) < sum(keys):
+            spans, q = few_tokens.spans(keys, queries), self.query(x).flatten(0, 2)
+            mixed = few_tokens.of_few_queries(q, source.flatten(0, 2), self.key, self.value, self.heads, spans)
+            return mixed.view(x.shape), self.output
+        spans, k, v = few_tokens.spans(queries, keys), self.key(source).flatten(0, 2), self.value(source).flatten(0, 2)
+        mixed = few_tokens.of_few_keys(x.flatten(0, 2), k, v, self.query, self.output, self.heads, spans)
+        return mixed.view(x.shape), None
 
     def weights(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
         """The weight of each key for each query, `(runs, batch, heads, N, M)`, adding up to 1 over keys; for pictures."""

@@ -12,6 +12,8 @@ queries it is left out, and its gradient is exactly 0.
 """
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -24,128 +26,128 @@ PAYS = 0.8  # of the multiplications of the usual order: from there the other on
 LEAST = 1 << 25  # multiplications of the usual order: fewer take less time than the calls around them
 
 
-def pays(x: Tensor, rows: int, batch: int, tokens: tuple[int, int], heads: int) -> bool:
-    """True if the other order is used: on a CPU, in float32, where it takes clearly fewer multiplications.
+def fits(x: Tensor) -> bool:
+    """True where there is the other order: for `x (1, ..., H)` of one run, on a CPU, in float32."""
+    if is_traced() or torch.is_autocast_enabled("cpu"):
+        return False
+    return len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def pays(queries: Sequence[int], keys: Sequence[int], size: int, heads: int) -> bool:
+    """True if the other order takes clearly fewer multiplications.
 
     Args:
-        x: of either side, `(runs, ..., H)`; the number of runs does not count.
-        rows: real tokens of both sides in the batch.
-        batch: utterances.
-        tokens: of an utterance, with padding, of both sides.
+        queries, keys: tokens of each utterance.
+        size: H.
     """
-    if is_traced() or x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-        return False
-    size, pairs = x.shape[-1], batch * math.prod(tokens)
-    usual = 2 * rows * size**2 + 2 * pairs * size
-    other = 4 * batch * min(tokens) * size**2 + 2 * pairs * heads * size
+    few, usual = min(sum(queries), sum(keys)), 2 * (sum(queries) + sum(keys)) * size**2
+    usual += 2 * len(keys) * max(queries) * max(keys) * size
+    other = 4 * few * size**2 + 2 * sum(map(math.prod, zip(queries, keys, strict=True))) * heads * size
     return usual >= LEAST and other < PAYS * usual
 
 
-def of_few_keys(x: Tensor, k: Tensor, v: Tensor, query: Linear, output: Linear, heads: int, mask: Tensor | None) -> Tensor:
-    """Attention's output.
+def of_few_keys(x: Tensor, k: Tensor, v: Tensor, query: Linear, output: Linear, heads: int, spans: "Spans") -> Tensor:
+    """Attention's output `(N, H)` of all utterances' tokens that ask, x `(N, H)`; keys and values are `(M, H)`."""
+    k = k / math.sqrt(k.shape[1] // heads)
+    wide = _through(k, _columns(query.weight[0], heads).transpose(1, 2))
+    bias = (k * query.bias[0]).view(len(k), heads, -1).sum(-1)
+    mixed: Tensor = _FewKeys.apply(x, wide, bias, _through(v, output.weight[0].view(heads, -1, v.shape[1])), spans)  # type: ignore[no-untyped-call]
+    return mixed + output.bias[0]
+
+
+def of_few_queries(q: Tensor, source: Tensor, key: Linear, value: Linear, heads: int, spans: "Spans") -> Tensor:
+    """What each query sees, of all heads side by side: attention before its last layer, `(N, H)`.
 
     Args:
-        x: tokens that ask, `(runs, batch, N, H)`.
-        k, v: keys and values, `(runs, batch, M, H)`.
-        mask: `(runs, batch, M)`, true where a key is real.
-
-    Returns:
-        `(runs, batch, N, H)`.
+        q: queries of all utterances, `(N, H)`.
+        source: tokens of the keys and values, `(M, H)`.
     """
-    runs, batch, few, size = k.shape
-    k = k / math.sqrt(size // heads)
-    wide = _times_transposed(_by_head(k, heads), _columns(query.weight, heads))
-    scores = _times_transposed(x.flatten(0, 1), _by_utterance(wide, k.shape, heads))
-    bias = (k * query.bias[:, None]).view(runs * batch, few, heads, -1).sum(-1).transpose(1, 2)
-    scores = scores.view(runs * batch, -1, heads, few) + bias[:, None]
-    if mask is not None:
-        scores = scores.masked_fill(~mask.flatten(0, 1)[:, None, None], -math.inf)
-    values = _by_utterance(_times(_by_head(v, heads), _rows(output.weight, heads)), k.shape, heads)
-    mixed = _times(scores.softmax(-1).flatten(2), values)
-    return mixed.view(x.shape) + output.bias[:, None]
+    wide = _through(q / math.sqrt(q.shape[1] // heads), _columns(key.weight[0], heads).transpose(1, 2))
+    seen: Tensor = _FewQueries.apply(source, wide, spans)  # type: ignore[no-untyped-call]
+    mixed = torch.bmm(seen.transpose(0, 1), _columns(value.weight[0], heads))
+    return mixed.transpose(0, 1).reshape(q.shape) + value.bias[0]
 
 
-def of_few_queries(q: Tensor, source: Tensor, key: Linear, value: Linear, heads: int, mask: Tensor | None) -> Tensor:
-    """What each query sees, of all heads side by side: attention before its last layer.
-
-    Args:
-        q: queries, `(runs, batch, N, H)`.
-        source: tokens of the keys and values, `(runs, batch, M, H)`.
-        mask: `(runs, batch, M)`, true where a token is real.
-
-    Returns:
-        `(runs, batch, N, H)`.
-    """
-    runs, batch, few, size = q.shape
-    q, source = q / math.sqrt(size // heads), source.flatten(0, 1)
-    wide = _times_transposed(_by_head(q, heads), _columns(key.weight, heads))
-    scores = _times_transposed(_by_utterance(wide, q.shape, heads), source)
-    if mask is not None:
-        scores = scores.masked_fill(~mask.flatten(0, 1)[:, None], -math.inf)
-    seen = _times(scores.softmax(-1), source).view(runs, batch, heads, few, size)
-    seen = seen.transpose(1, 2).reshape(runs * heads, batch * few, size)
-    mixed = _times(seen, _columns(value.weight, heads)).view(runs, heads, batch, few, -1)
-    return mixed.permute(0, 2, 3, 1, 4).reshape(q.shape) + value.bias[:, None]
+Spans = list[tuple[slice, slice]]  # of each utterance, its many tokens and its few among those of all
 
 
-def _by_head(x: Tensor, heads: int) -> Tensor:
-    """`(runs, batch, tokens, H)` -> `(runs * heads, batch * tokens, H / heads)`."""
-    runs, batch, tokens = x.shape[:3]
-    return x.view(runs, batch * tokens, heads, -1).transpose(1, 2).reshape(runs * heads, batch * tokens, -1)
+def spans(many: Sequence[int], few: Sequence[int]) -> Spans:
+    """The places of utterances with so many tokens."""
+    sides = [[slice(*pair) for pair in pairwise(accumulate(side, initial=0))] for side in (many, few)]
+    return list(zip(*sides, strict=True))
 
 
-def _by_utterance(x: Tensor, shape: torch.Size, heads: int) -> Tensor:
-    """`(runs * heads, batch * tokens, H)`, of tokens of a shape -> `(runs * batch, heads * tokens, H)`."""
-    runs, batch, tokens, size = shape
-    return x.view(runs, heads, batch, tokens, size).transpose(1, 2).reshape(runs * batch, heads * tokens, size)
+def _through(x: Tensor, weights: Tensor) -> Tensor:
+    """Few tokens `(M, H)` through the weight of each head, `(heads, H / heads, H)` -> `(M, heads, H)`."""
+    heads = len(weights)
+    return torch.bmm(x.view(len(x), heads, -1).transpose(0, 1), weights).transpose(0, 1).contiguous()
 
 
 def _columns(weight: Tensor, heads: int) -> Tensor:
-    """The columns of each head, `(runs, H, H)` -> `(runs * heads, H, H / heads)`."""
-    runs, size, _ = weight.shape
-    return weight.view(runs, size, heads, -1).transpose(1, 2).reshape(runs * heads, size, -1)
+    """The columns of each head, `(H, H)` -> `(heads, H, H / heads)`."""
+    return weight.view(len(weight), heads, -1).transpose(0, 1)
 
 
-def _rows(weight: Tensor, heads: int) -> Tensor:
-    """The rows of each head, `(runs, H, H)` -> `(runs * heads, H / heads, H)`."""
-    return weight.reshape(len(weight) * heads, -1, weight.shape[-1])
-
-
-def _times(x: Tensor, w: Tensor) -> Tensor:
-    """`(n, rows, K)` and `(n, K, N)` -> `(n, rows, N)`."""
-    out: Tensor = _Times.apply(x, w)  # type: ignore[no-untyped-call]
-    return out
-
-
-def _times_transposed(x: Tensor, w: Tensor) -> Tensor:
-    """`(n, rows, N)` and `(n, K, N)` -> `(n, rows, K)`."""
-    out: Tensor = _TimesTransposed.apply(x, w)  # type: ignore[no-untyped-call]
-    return out
-
-
-class _Times(torch.autograd.Function):
-    """See `_times`; by compiled products where there are some for these sizes."""
+class _FewKeys(torch.autograd.Function):
+    """Of x `(N, H)` and the keys, their bias and the values for each head, `(M, heads, H)` and `(M, heads)`: `(N, H)`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(x, w)
-        return kernels.times(x, w)
+    def forward(ctx: Any, x: Tensor, keys: Tensor, bias: Tensor, values: Tensor, spans: Spans) -> Tensor:
+        out, weights = torch.empty_like(x), []
+        for many, few in spans:
+            k, v = keys[few].flatten(0, 1), values[few].flatten(0, 1)
+            scores = x.new_empty(many.stop - many.start, len(k))
+            kernels.times_transposed(x[many], k, scores)
+            found = (scores.view(len(scores), *bias[few].shape) + bias[few]).softmax(1)
+            kernels.times(found.view(scores.shape), v, out[many])
+            weights.append(found)
+        ctx.spans = spans
+        ctx.save_for_backward(x, keys, values, *weights)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-        x, w = ctx.saved_tensors
-        return kernels.times_transposed(g, w), kernels.transposed_times(x, g)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, keys, values, *weights = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        inward, of_keys, of_values = torch.empty_like(x), torch.empty_like(keys), torch.empty_like(values)
+        of_bias = keys.new_empty(keys.shape[:2])
+        for (many, few), found in zip(ctx.spans, weights, strict=True):
+            k, v, flat = keys[few].flatten(0, 1), values[few].flatten(0, 1), found.flatten(1)
+            of_scores = torch.empty_like(found)
+            kernels.times_transposed(gradient[many], v, of_scores.flatten(1))
+            kernels.transposed_times(flat, gradient[many], of_values[few].flatten(0, 1))
+            of_scores = torch._softmax_backward_data(of_scores, found, 1, found.dtype)
+            torch.sum(of_scores, 0, out=of_bias[few])
+            kernels.times(of_scores.flatten(1), k, inward[many])
+            kernels.transposed_times(of_scores.flatten(1), x[many], of_keys[few].flatten(0, 1))
+        return inward, of_keys, of_bias, of_values, None
 
 
-class _TimesTransposed(torch.autograd.Function):
-    """See `_times_transposed`."""
+class _FewQueries(torch.autograd.Function):
+    """Of tokens x `(N, H)` and the queries for each head, `(M, heads, H)`: means of x by their scores, the same."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(x, w)
-        return kernels.times_transposed(x, w)
+    def forward(ctx: Any, x: Tensor, queries: Tensor, spans: Spans) -> Tensor:
+        out, weights = torch.empty_like(queries), []
+        for many, few in spans:
+            q = queries[few].flatten(0, 1)
+            scores = x.new_empty(many.stop - many.start, len(q))
+            kernels.times_transposed(x[many], q, scores)
+            weights.append(scores.softmax(0))
+            kernels.transposed_times(weights[-1], x[many], out[few].flatten(0, 1))
+        ctx.spans = spans
+        ctx.save_for_backward(x, queries, *weights)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-        x, w = ctx.saved_tensors
-        return kernels.times(g, w), kernels.transposed_times(g, x)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, queries, *weights = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        inward, of_queries = torch.empty_like(x), torch.empty_like(queries)
+        for (many, few), found in zip(ctx.spans, weights, strict=True):
+            q, g, of_scores = queries[few].flatten(0, 1), gradient[few].flatten(0, 1), torch.empty_like(found)
+            kernels.times_transposed(x[many], g, of_scores)
+            of_scores = torch._softmax_backward_data(of_scores, found, 0, found.dtype)
+            kernels.times(torch.cat([found, of_scores], 1), torch.cat([g, q]), inward[many])
+            kernels.transposed_times(of_scores, x[many], of_queries[few].flatten(0, 1))
+        return inward, of_queries, None

@@ -173,7 +173,7 @@ def take(weight: Weight, x: Tensor, g: Tensor, fit: bool) -> None:
         weight.squares = []
         for into, source, own in zip(weight.grad, x, g, strict=True):
             if weight.stale and fit:
-                kernels.gradient(source, own, into)
+                kernels.transposed_times(source, own, into)
             elif weight.stale:
                 torch.mm(source.t(), own, out=into)
             else:

@@ -206,32 +206,31 @@ def backward(g: Tensor, weight: Tensor) -> Tensor:
     return out[:, :rows].contiguous()
 
 
-def gradient(x: Tensor, g: Tensor, out: Tensor) -> None:
-    """Write x^T g, `(rows, K)` and `(rows, N)`, to `out (K, N)`, with AVX-512 if K and N allow it."""
+def times(x: Tensor, w: Tensor, out: Tensor) -> None:
+    """Write x w, `(rows, K)` and `(K, N)`, to `out (rows, N)`; all of them lie side by side."""
+    if len(x) >= TILE and is_wide() and fit(x[None], w[None]):
+        bias = w.new_zeros(w.shape[1])
+        build(TILE).forward(x.data_ptr(), w.data_ptr(), bias.data_ptr(), out.data_ptr(), *w.shape, len(x))
+    else:
+        torch.mm(x, w, out=out)
+
+
+def times_transposed(x: Tensor, w: Tensor, out: Tensor) -> None:
+    """Write x w^T, `(rows, N)` and `(K, N)`, to `out (rows, K)`; all of them lie side by side."""
+    if len(x) >= TILE and is_wide() and fit(x[None], w[None]):
+        build(TILE).backward(x.data_ptr(), w.data_ptr(), out.data_ptr(), *w.shape, len(x))
+    else:
+        torch.mm(x, w.t(), out=out)
+
+
+def transposed_times(x: Tensor, g: Tensor, out: Tensor) -> None:
+    """Write x^T g, `(rows, K)` and `(rows, N)`, to `out (K, N)`, which lies side by side."""
     inputs, outputs = out.shape
-    if width() and is_wide() and inputs >= TILE and outputs % TILE == 0:
+    if width() and is_wide() and inputs >= TILE and outputs % TILE == 0 and x.dtype == torch.float32:
         x, g = x.contiguous(), g.contiguous()
         build_gradient()[0](x.data_ptr(), g.data_ptr(), out.data_ptr(), len(x), outputs, inputs)
     else:
         torch.mm(x.t(), g, out=out)
-
-
-def times(x: Tensor, w: Tensor) -> Tensor:
-    """`(n, rows, K)` and `(n, K, N)` -> `(n, rows, N)`, compiled where that fits."""
-    return forward(x, w.contiguous(), x.new_zeros(len(w), w.shape[2])) if fit(x, w) else torch.bmm(x, w)
-
-
-def times_transposed(x: Tensor, w: Tensor) -> Tensor:
-    """`(n, rows, N)` and `(n, K, N)` -> `(n, rows, K)`, compiled where that fits."""
-    return backward(x, w.contiguous()) if fit(x, w) else torch.bmm(x, w.transpose(1, 2))
-
-
-def transposed_times(x: Tensor, g: Tensor) -> Tensor:
-    """`(n, rows, K)` and `(n, rows, N)` -> `(n, K, N)`, compiled where that fits."""
-    out = x.new_empty(len(x), x.shape[2], g.shape[2])
-    for own in zip(x, g, out, strict=True):
-        gradient(*own)
-    return out
 
 
 def _filled(x: Tensor) -> Tensor:

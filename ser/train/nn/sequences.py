@@ -31,6 +31,7 @@ class Packing:
 
     def __init__(self, mask: Tensor) -> None:
         self.shape = mask.shape[1:]
+        self.lengths: list[int] = mask[0].sum(1).tolist()
         self.index = mask.flatten().nonzero()[:, 0]
 
     @classmethod

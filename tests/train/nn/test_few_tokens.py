@@ -66,14 +66,15 @@ def test_the_order_of_products_changes_rounding_only(
 
 
 def test_it_is_used_where_it_pays() -> None:
-    x = torch.empty(2, 16, 100, 384)
-    rows = 16 * 120
-    assert few_tokens.pays(x, rows, 16, (100, 20), 8)
-    assert few_tokens.pays(x[:1], rows, 16, (20, 100), 8)
-    assert not few_tokens.pays(x, 16 * 140, 16, (100, 40), 8)
-    assert not few_tokens.pays(x, 16 * 200, 16, (100, 100), 8)
-    assert not few_tokens.pays(x, 100, 1, (84, 16), 8), "too little work"
-    assert not few_tokens.pays(x, rows // 2, 16, (100, 20), 8), "half of the tokens are padding"
-    assert not few_tokens.pays(x.double(), rows, 16, (100, 20), 8)
+    assert few_tokens.pays([100] * 16, [20] * 16, 384, 8)
+    assert few_tokens.pays([20] * 16, [100] * 16, 384, 8)
+    assert few_tokens.pays([250, 50] * 8, [35, 5] * 8, 384, 8), "padding is no work"
+    assert not few_tokens.pays([250] * 16, [35] * 16, 384, 8)
+    assert not few_tokens.pays([100] * 16, [100] * 16, 384, 8)
+    assert not few_tokens.pays([84], [16], 384, 8), "too little work"
+    x = torch.empty(1, 16, 100, 384)
+    assert few_tokens.fits(x)
+    assert not few_tokens.fits(x.expand(2, -1, -1, -1)), "several runs"
+    assert not few_tokens.fits(x.double())
     with torch.autocast("cpu", torch.bfloat16):
-        assert not few_tokens.pays(x, rows, 16, (100, 20), 8)
+        assert not few_tokens.fits(x)
