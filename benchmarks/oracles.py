@@ -512,7 +512,7 @@ def _() -> Iterator[Pair]:
 
 @check("labels saved", "numpy", "interp of the score in the logarithm of the amount")
 def _() -> Iterator[Pair]:
-    from ser.results.metrics.saved_labels import worth
+    from ser.results.studies.fewshot import worth
 
     for seed in range(20):
         r = rng(seed)

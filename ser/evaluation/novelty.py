@@ -191,7 +191,8 @@ def evaluate_novelty(
             refuse_other_probabilities(again, rows, model, key)
         if note:
             training.note(note)
-        values.append((key[0], {n: _separation(scores[0][n], scores[1][n]) for n in scores[0]}))
+        pairs = {name: (own, scores[1][name]) for name, own in scores[0].items()}
+        values.append((key[0], {n: {"AUROC": novelty.auroc(*p), "FPR95": novelty.fpr95(*p)} for n, p in pairs.items()}))
         for number, ((side, at), own) in enumerate(zip(sides, scores, strict=True)):
             ids = side.data.frame["utterance_id"].iloc[at].to_numpy()
             columns = {"run": key[0], "fold": key[1], "novel": number, **own}
@@ -250,10 +251,6 @@ def _of_test_speakers(novel: NovelUtterances, known: CorpusFeatures, test: Rows)
         return novel.rows
     among = novel.corpus.data.frame["speaker"].iloc[novel.rows].isin(tested)
     return np.asarray(novel.rows[among.to_numpy(dtype=bool)])
-
-
-def _separation(known: Floats, novel: Floats) -> dict[str, float]:
-    return {"AUROC": novelty.auroc(known, novel), "FPR95": novelty.fpr95(known, novel)}
 
 
 def _entry(

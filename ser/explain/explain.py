@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ser.errors import ConfigError
 from ser.explain import pictures
-from ser.explain.activation import class_activation
-from ser.explain.attention import attention_maps
+from ser.explain.inside import attention_maps, class_activation
 from ser.explain.modalities import DRAWS, Contributions, contributions
 from ser.explain.opened_head import OpenedHead, open_head, word_pieces_of
 from ser.features.blocks import Block
@@ -103,7 +102,8 @@ def explain(
             layers.setdefault(store, []).append(weights)
         if len({i.modality for i in saved.inputs}) > 1:
             shared.append((contributions(opened, rows, draws=draws), data.labels[rows]))
-        if file.run == files[0].run and _has_inside(opened):
+        inside = any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
+        if file.run == files[0].run and inside:
             chosen += _candidates(opened, file, rows, examples)
         say(f"explained {number} of {len(files)} heads")
     if not (layers or shared or chosen):
@@ -124,10 +124,6 @@ def explain(
     )
     write_json(folder / "explanations.json", found)
     return found
-
-
-def _has_inside(opened: OpenedHead) -> bool:
-    return any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
 
 
 def _candidates(opened: OpenedHead, file: HeadFile, rows: NDArray[np.int64], count: int) -> list[Example]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ser.explain.attention import AttentionMap
+from ser.explain.inside import AttentionMap
 from ser.results.plotting.style import PALETTE, Figure
 
 COLOURS = "cividis"

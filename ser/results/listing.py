@@ -14,7 +14,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,17 +152,14 @@ def select(
         stamps: true: with any; false: with none.
         equal: `kind`, `head`, `command`, `scheme`, `protocol`: the exact word.
     """
-    words = {"dataset": dataset, "features": features, **equal}
-    tests: list[Callable[[Headline], bool]] = [partial(_has, name, word) for name, word in words.items() if word is not None]
+    given = {"dataset": dataset, "features": features, **equal}
+    words = {name: word for name, word in given.items() if word is not None}
+    tests: list[Callable[[Headline], bool]] = [lambda line: all(word in _words(line, name) for name, word in words.items())]
     if since is not None:
         tests.append(lambda line: line.started[: len(since)] >= since)
     if stamps is not None:
         tests.append(lambda line: (line.stamps > 0) == stamps)
     return [line for line in lines if all(test(line) for test in tests)]
-
-
-def _has(name: str, word: str, line: Headline) -> bool:
-    return word in _words(line, name)
 
 
 def _words(line: Headline, name: str) -> set[str]:

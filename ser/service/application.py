@@ -167,7 +167,9 @@ def application(
         responses=_failures(*([401] if limits.token else []), 500),
     )
     _add_errors(app)
-    _add_page(app)
+    for path, (name, kind) in PAGE.items():
+        content = (files("ser.service") / "page" / name).read_bytes()
+        app.add_api_route(path, _constant(content, kind), include_in_schema=False)
     locked = [Security(HTTPBearer(auto_error=False))] if limits.token else []
     _add_facts(app, known, batcher, metrics, locked)
     _add_predict(app, predictors, uploads, locked)
@@ -289,12 +291,6 @@ async def _refuse_unknown(request: Request, known: tuple[str, ...]) -> None:
             expected="one field, file; parameters stand in the address: /predict?model=NAME",
             found="several files" if other is None else f"the field {other[:100]!r}",
         )
-
-
-def _add_page(app: FastAPI) -> None:
-    for path, (name, kind) in PAGE.items():
-        content = (files("ser.service") / "page" / name).read_bytes()
-        app.add_api_route(path, _constant(content, kind), include_in_schema=False)
 
 
 def _constant(content: bytes, kind: str) -> Any:

@@ -132,7 +132,7 @@ def serve(
         import uvicorn
 
         from ser.service.application import application
-        from ser.service.connections import Connection
+        from ser.service.guard import Connection
     except ImportError as error:
         raise absent(str(error.name), "serve", "ser serve") from None
     if not address.is_local and not limits.token:

@@ -12,8 +12,7 @@ from scipy.special import softmax
 
 from ser import registry
 from ser.errors import ConfigError, TrainingError
-from ser.explain.activation import class_activation
-from ser.explain.attention import attention_maps
+from ser.explain.inside import attention_maps, class_activation
 from ser.explain.modalities import contributions, shapley
 from ser.explain.opened_head import OpenedHead, open_head
 from ser.features.blocks import Block

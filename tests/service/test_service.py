@@ -45,7 +45,7 @@ pytest.importorskip("python_multipart", reason="the service needs pip install 's
 import uvicorn
 from starlette.testclient import TestClient
 
-from ser.service import connections, guard, uploads
+from ser.service import guard, uploads
 from ser.service.application import PATHS, application
 from ser.service.batching import Batcher, ServiceEndsError
 from ser.service.limits import MOST_CLIENTS, Rate, ServiceLimits
@@ -695,14 +695,14 @@ def test_the_command_answers_and_ends_well(workspace: Path, tmp_path: Path) -> N
 
 
 def test_connections_have_a_limit_and_one_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
-    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(guard, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(guard, "SILENT_SECONDS", 0.5)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"here"})
 
-    config = uvicorn.Config(app, port=0, http=connections.Connection, log_level="error", lifespan="off")
+    config = uvicorn.Config(app, port=0, http=guard.Connection, log_level="error", lifespan="off")
     listening = config.bind_socket()
     address = listening.getsockname()
     server = uvicorn.Server(config)

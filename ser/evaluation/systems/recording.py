@@ -21,14 +21,14 @@ from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import FoldOptions
 from ser.metadata.labels import load_scheme
 from ser.metadata.parsing import few
-from ser.results.records.model import RunResult, Sizes
+from ser.results.records.model import Sizes
 from ser.results.records.names import config_hash
 from ser.results.result import Result
 from ser.results.stored.runs import write_record, write_run
 from ser.results.stored.summary import FinishedExperiment, notes_of, summarise
 from ser.train.runs.identity import identity, name_and_file
 from ser.train.runs.job import Run
-from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
+from ser.train.runs.predictions import prediction_rows, scored_run
 from ser.workspace import Workspace
 
 ERROR, DROP = "error", "drop"
@@ -215,15 +215,15 @@ def _run(
         frames.append(prediction_rows(data, rows, own, run=run, fold=fold.name, split=part))
     predictions = pd.concat(frames, ignore_index=True)
     notes = ["labels alone: each probability is 1 or 0, so calibration and abstention say nothing"] if labels_alone else []
-    result = RunResult(
+    return scored_run(
+        predictions,
+        data.classes,
         experiment=experiment,
         config_hash=config_hash(config),
         run=run,
         fold=fold.name,
         seed=run,
         n=Sizes(train=len(fold.train), validation=len(fold.validation), test=len(fold.test)),
-        **scores_by_split(predictions, data.classes)._asdict(),
         seconds=seconds,
-        notes=[*notes, *collapse_note(predictions, data.classes)],
+        notes=notes,
     )
-    return Run(result, predictions)

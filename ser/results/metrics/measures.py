@@ -229,16 +229,12 @@ def measure_of(frame: pd.DataFrame) -> Measure:
     return MEASURES["emotion"]
 
 
-def measure_of_sums(sums: NDArray[Any], metric: str) -> Measure:
-    """The measure of sums that have this metric; confusion counts are square, the sums of votes are not."""
-    if metric in METRICS:
-        return MEASURES["emotion" if sums.shape[-1] == sums.shape[-2] else "votes"]
-    return next(m for m in MEASURES.values() if metric in m.names)
-
-
 def score_of(sums: NDArray[Any], metric: str) -> Floats:
     """One metric of stacks of sums of its measure, `(..., a, b)` -> `(...)`."""
-    return measure_of_sums(sums, metric).score(sums, metric)
+    if metric not in METRICS:
+        return next(m for m in MEASURES.values() if metric in m.names).score(sums, metric)
+    square = sums.shape[-1] == sums.shape[-2]  # as confusion counts are, and the sums of votes are not
+    return MEASURES["emotion" if square else "votes"].score(sums, metric)
 
 
 def run_scores(predictions: pd.DataFrame, outputs: Sequence[str]) -> dict[str, float]:

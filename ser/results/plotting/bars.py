@@ -92,7 +92,9 @@ def bars(
         means = [0.0 if v is None else v.mean for v in part.values]
         axes.barh(at, means, height * 0.92, color=list(part.colours) or colour, label=part.name or None)
         for y, value in zip(at, part.values, strict=True):
-            _whisker(axes, y, value, ends)
+            if value is not None and value.ci_95:
+                low, high = (min(ends[1], max(min(0.0, value.mean), v)) for v in value.ci_95)
+                axes.plot([low, high], [y, y], color="black", linewidth=1.4, solid_capstyle="butt")
     for place, style, name in lines:
         axes.axvline(place, color="black", linestyle=style, linewidth=1, label=name)
     for colour, name in key:
@@ -103,7 +105,9 @@ def bars(
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, axes)
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
     return figure
 
 
@@ -138,15 +142,3 @@ def draw_points(
     axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=_in_lines(label))
     axes.grid(axis="x", alpha=0.3)
     axes.margins(x=0.08)
-
-
-def _whisker(axes: Axes, y: float, value: Estimate | None, ends: tuple[float, float]) -> None:
-    if value is not None and value.ci_95:
-        low, high = (min(ends[1], max(min(0.0, value.mean), v)) for v in value.ci_95)
-        axes.plot([low, high], [y, y], color="black", linewidth=1.4, solid_capstyle="butt")
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=9)

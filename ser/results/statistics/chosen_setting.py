@@ -1,6 +1,6 @@
 """The setting that validation chooses, over all folds together and fold by fold; learned weights of layers over runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,8 @@ def nested(
     frames: list[pd.DataFrame] = []
     for fold in folds:
         of_fold = [[(r, p) for r, p in runs if r.fold == fold] for runs in done]
-        best = best_setting([_mean_validation(r for r, _ in d) if d else None for d in of_fold])
+        scores = [[r.validation.main for r, _ in d if r.validation] for d in of_fold]
+        best = best_setting([float(np.mean(own)) if d else None for own, d in zip(scores, of_fold, strict=True)])
         picked[fold] = settings[best]
         frames += [p for _, p in of_fold[best]]
     numbers = metrics_from_predictions(pd.concat(frames, ignore_index=True), classes)
@@ -104,7 +105,3 @@ def weights_over_runs(records: Sequence[RunResult], layers: Sequence[int]) -> li
         return None
     means = np.array([np.mean(by_run[run], axis=0) for run in sorted(by_run)])
     return [LayerWeight(layer=n, weight=describe(means[:, k])) for k, n in enumerate(layers)]
-
-
-def _mean_validation(runs: Iterable[RunResult]) -> float:
-    return float(np.mean([run.validation.main for run in runs if run.validation]))

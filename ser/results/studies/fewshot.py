@@ -1,5 +1,6 @@
 """Few-shot methods on the same shots: their curves over the amount of labelled target data, comparisons, labels saved."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from ser.results.cells import ABSENT, main_head, number, score, score_cells, sco
 from ser.results.records.model import Amount, Beside, Number
 from ser.results.records.names import amount_value
 from ser.results.records.numbers import Metrics
-from ser.results.records.study_numbers import MethodComparison, SavedLabels
+from ser.results.records.study_numbers import MethodComparison, Relation, SavedLabels
 from ser.results.studies import Parts, Recomputed, Standing, StudyRecord
 from ser.results.tables import OF_WHOLE_RUNS, difference_table
 
@@ -159,13 +160,64 @@ class Study(StudyRecord, kw_only=True):
         yield "$.saved_labels", self.saved_labels, labels_saved(self.methods, self.source)
 
 
-def labels_saved(methods: Sequence[Method], source: Source | None) -> list[SavedLabels]:
-    """The labels that methods and the source model save beside training from scratch; [] where that is not among them."""
-    from ser.results.metrics.saved_labels import saved_labels
+def worth(score: float, amounts: Sequence[float], scores: Sequence[float]) -> tuple[float, Relation]:
+    """The amount at which a curve first reaches a score, linear between its points in the logarithm of the amount.
 
-    curves = {m.name: {p.amount: p.pooled.main.mean for p in m.curve} for m in methods}
-    scratch = dict(sorted(curves.pop("scratch", {}).items(), key=lambda item: amount_value(item[0])))
-    return saved_labels(curves, scratch, source.zero_shot.pooled.main.mean if source else None)
+    Args:
+        amounts: of target data, ascending, above 0.
+        scores: of training from scratch with them.
+
+    Returns:
+        The amount, and `about`; `at most` where the first point has that score already, `more than` where the last has less.
+
+    >>> value, relation = worth(0.6, [10, 100], [0.5, 0.7])
+    >>> round(value, 3), relation
+    (31.623, 'about')
+    >>> worth(0.4, [10, 100], [0.5, 0.7]), worth(0.8, [10, 100], [0.5, 0.7])
+    ((10.0, 'at most'), (100.0, 'more than'))
+    """
+    if score <= scores[0]:
+        return float(amounts[0]), "at most"
+    for k in range(1, len(amounts)):
+        if scores[k] >= score:
+            share = (score - scores[k - 1]) / (scores[k] - scores[k - 1])
+            low, high = math.log(amounts[k - 1]), math.log(amounts[k])
+            return math.exp(low + share * (high - low)), "about"
+    return float(amounts[-1]), "more than"
+
+
+def labels_saved(methods: Sequence[Method], source: Source | None) -> list[SavedLabels]:
+    """The labels that methods and the source model save, in target data with which scratch has the same score.
+
+    Percentages are measured on the curve of percentages, shots on that of shots.
+
+    Returns:
+        One row for each method and amount, and for the source model at amount `0%`; [] without training from scratch. `saved`
+        is the share of the labels that scratch would need beyond those used, 1 - amount / worth, negative where scratch needs
+        fewer; None where the worth is a bound.
+    """
+    curves = {m.name: [(*amount_value(p.amount), p.amount, p.pooled.main.mean) for p in m.curve] for m in methods}
+    scratch, rows = curves.pop("scratch", []), []
+    for share in (False, True):
+        points = sorted((used, value) for of, used, _, value in scratch if of is share)
+        if not points:
+            continue
+        asked = [("source only", 0.0, "0%", source.zero_shot.pooled.main.mean)] if source and share else []
+        asked += [(m, used, name, value) for m, c in curves.items() for of, used, name, value in c if of is share]
+        for name, used, amount, own in asked:
+            value, relation = worth(own, *(list(column) for column in zip(*points, strict=True)))
+            rows.append(
+                SavedLabels(
+                    method=name,
+                    amount=amount,
+                    score=own,
+                    worth=value,
+                    relation=relation,
+                    unit="%" if share else "shots",
+                    saved=1 - used / value if relation == "about" else None,
+                )
+            )
+    return rows
 
 
 def _worth(saved: SavedLabels) -> str:

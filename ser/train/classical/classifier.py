@@ -108,7 +108,7 @@ def make_classical(head: str, **given: Any) -> Classical:
     target = str(given.pop("target", None) or EMOTION)
     kind = class_of(head, target)
     known = {"head_options", "class_weights"} if target == EMOTION else {"head_options"}
-    strange = sorted(n for n, v in given.items() if n not in known and not _is_absent(v))
+    strange = sorted(n for n, v in given.items() if n not in known and not (v is None or v is False or v == ()))
     if strange:
         raise ConfigError(
             f"{', '.join('--' + n.replace('_', '-') for n in strange)} means nothing to head {head}",
@@ -196,10 +196,6 @@ def class_of(head: str, target: str = EMOTION) -> Any:
     except TypeError:
         raise ConfigError(f"{head} is made of other {kind_name}s", expected=f"a {kind_name} that stands by itself") from None
     return kind
-
-
-def _is_absent(value: Any) -> bool:
-    return value is None or value is False or value == ()
 
 
 def _check_options(head: str, kind: Any, options: dict[str, Any]) -> None:

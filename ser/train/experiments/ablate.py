@@ -67,8 +67,6 @@ def ablate(
         variants,
         given,
         words=["ablate", dataset],
-        head=given.head,
-        protocol=full.setup.protocol,
         config={"head": given.head, "simple": simple, "variants": {v.name: v.result.config for v in variants}},
         data=full.setup.facts,
         stamps=_stamps(full.stamps, [s for v in variants[:-1] for s in v.result.stamps]),

@@ -113,8 +113,9 @@ def fewshot(
     recipe = make_recipe(given.head, **given.training, **({} if kind == EMOTION else {"target": kind}))
     context = getattr(recipe, "context", "utterance")
     names = check_methods(words("methods", methods) or (), given.head, source, context, kind)
-    if source is None:
-        _refuse_tuning(tune_epochs=tune_epochs, lr_factor=lr_factor)
+    for name, value in {"tune_epochs": tune_epochs, "lr_factor": lr_factor}.items():
+        if source is None and value is not None:
+            raise ConfigError(f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned")
     epochs = TUNE_EPOCHS if tune_epochs is None else check_whole("tune_epochs", tune_epochs)
     factor = LR_FACTOR if lr_factor is None else check_number("lr_factor", lr_factor)
     device_of(recipe, given.device)
@@ -133,8 +134,6 @@ def fewshot(
         [Variant(name, experiment) for name, experiment in experiments.items()],
         given,
         words=_words("fewshot-methods", plain.setup),
-        head=given.head,
-        protocol=plain.setup.protocol,
         config={**{k: v for k, v in plain.config.items() if k != "method"}, "methods": names},
         data=plain.setup.facts,
         stamps=plain.stamps,
@@ -142,13 +141,6 @@ def fewshot(
         train=lambda _, options, label: train_methods(job, experiments, options, label),
         seconds=lambda: _seconds(experiments),
     )
-
-
-def _refuse_tuning(**given: Any) -> None:
-    """Refuse settings of fine-tuning where there is no source model; the message names the one that is given."""
-    for name, value in given.items():
-        if value is not None:
-            raise ConfigError(f"{name} = {value} without a source", expected="a source, from which a head is fine-tuned")
 
 
 def fewshot_experiments(

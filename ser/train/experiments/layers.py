@@ -74,8 +74,6 @@ def layers(
         variants,
         given,
         words=["layers", dataset],
-        head=given.head,
-        protocol=first.setup.protocol,
         config={"head": given.head, "over": over, "positions": {v.name: v.result.config for v in variants}},
         data=first.setup.facts,
         stamps=list(dict.fromkeys(stamps)),

@@ -102,7 +102,6 @@ def search(
         given,
         words=["search", dataset],
         head=heads,
-        protocol=first.setup.protocol,
         config={
             "head": heads,
             "random": random,
@@ -111,7 +110,10 @@ def search(
             "base": first.config["inputs"],
         },
         data=first.setup.facts,
-        stamps=[*_stamps_of(variants), *_stamps(len(variants), len(first.folds), by)],
+        stamps=[
+            *(s for v in variants if v.experiment is not None for s in v.experiment.stamps),
+            *_stamps(len(variants), len(first.folds), by),
+        ],
         record=made,
         train=partial(train_all, keep_going=True) if halved is None else halved.train,
     )
@@ -183,11 +185,6 @@ def _row(variant: Variant, study: Path, halved: Halving | None) -> record.Settin
         left=[record.Left(fold=f, run=r, epoch=e, validation=s) for f, r, e, s in left] if left else UNSET,
         error=None if error is None or isinstance(error, Beaten) else error.line(),
     )
-
-
-def _stamps_of(variants: Sequence[Variant]) -> list[str]:
-    """Stamps of all settings, each once: those of different heads differ."""
-    return list(dict.fromkeys(s for v in variants if v.experiment is not None for s in v.experiment.stamps))
 
 
 def _stamps(tried: int, folds: int, by: str) -> list[str]:

@@ -64,12 +64,11 @@ def study(
     options: FitOptions,
     *,
     words: Sequence[str],
-    head: str,
-    protocol: str,
     config: dict[str, Any],
     data: dict[str, Any],
     stamps: Sequence[str],
     record: Callable[[StudyFields, Path], StudyRecord],
+    head: str | None = None,
     train: Callable[[Sequence[Experiment], FitOptions, str], None] = train_all,
     seconds: Callable[[], float] | None = None,
 ) -> Result:
@@ -77,11 +76,12 @@ def study(
 
     Args:
         options: what the user gave; `output` is of the study.
-        words, head, protocol: of the study's name.
+        words: of the study's name.
         config: of the record: what the study's name is made of.
         data: of the record: the facts of the data, as `Setup.facts` states them (of the target where there are two corpora).
         stamps: of the record.
         record: makes the record of these fields, given its path; called when all summaries are written.
+        head: of the study's name; None: that of the options.
         train: gives the experiments their runs, and those that failed their error.
         seconds: of all training; None: the sum of the variants'.
 
@@ -91,7 +91,8 @@ def study(
     Raises:
         SerError: no variant has a result; it is the error of the first.
     """
-    name, path = name_and_file(options.workspace, options.output, name_words(words, head, protocol, options), config)
+    words = name_words(words, head or options.head, data["protocol"], options)
+    name, path = name_and_file(options.workspace, options.output, words, config)
     experiments = [v.experiment for v in variants if v.experiment is not None]
     command = _command(options.command, experiments)
     for experiment in experiments:

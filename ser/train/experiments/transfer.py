@@ -155,8 +155,6 @@ def transfer_study(
         variants,
         options,
         words=[task, pair.source.dataset, pair.target.dataset],
-        head=options.head,
-        protocol=pair.setup.protocol,
         config={"head": options.head, "task": task, "variants": {v.name: v.result.config for v in variants}},
         data=pair.setup.facts,
         stamps=[*said, *(f"{v.name}: {s}" for v in others for s in v.facts["stamps"])],

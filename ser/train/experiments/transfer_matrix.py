@@ -104,8 +104,6 @@ def matrix(
         [Variant(experiment.name, experiment) for experiment in experiments],
         given,
         words=["matrix", short(corpora.names)],
-        head=given.head,
-        protocol=corpora.facts["protocol"],
         config={"head": given.head, "task": "matrix", "experiments": {e.name: e.config for e in experiments}},
         data=corpora.facts,
         stamps=_stamps(corpora) + shared_audio(corpora.parts),

@@ -12,7 +12,7 @@ from ser.features.normalise import by_scale, normalise, standardise_target
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.metadata.targets import DIMENSIONS
-from ser.results.records.model import RunResult, Sizes
+from ser.results.records.model import Sizes
 from ser.train.fewshot.job import FewshotJob, Learning, SourceModels
 from ser.train.fewshot.methods._base import Answer, Task, method
 from ser.train.fewshot.shots import NOTHING, Amount, lacking, subsets
@@ -22,7 +22,7 @@ from ser.train.loop.learner import Learner
 from ser.train.nn import streams
 from ser.train.runs.divergence import apart, folds_named, located, strange
 from ser.train.runs.job import Finished, Run
-from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
+from ser.train.runs.predictions import prediction_rows, scored_run
 from ser.train.runs.recipe import again, learner_of
 from ser.train.runs.worker import within_memory
 
@@ -183,7 +183,9 @@ def _recorded(
 ) -> Run:
     test = prediction_rows(data, fold.test, probabilities, run=run, fold=fold.name, split="test")
     predictions = test if validation is None else pd.concat([validation, test], ignore_index=True)
-    result = RunResult(
+    done = scored_run(
+        predictions,
+        data.classes,
         experiment=job.jobs[name].experiment,
         config_hash=job.jobs[name].config_hash,
         run=run,
@@ -194,7 +196,6 @@ def _recorded(
         n=row.n,
         speakers=row.speakers,
         seconds=row.seconds,
-        notes=[*row.notes, *collapse_note(predictions, data.classes)],
-        **scores_by_split(predictions, data.classes)._asdict(),
+        notes=row.notes,
     )
-    return Run(result, predictions.assign(**amount.facts))
+    return done._replace(predictions=predictions.assign(**amount.facts))

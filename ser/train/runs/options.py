@@ -7,12 +7,12 @@ both as keyword arguments: `with_options` shows them in its signature and its he
 import inspect
 import os
 import shlex
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser.errors import ConfigError
@@ -221,8 +221,9 @@ def with_options(*without: str) -> Callable[[F], F]:
         own += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=t) for n, d, t in more]
         function.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
         function.without = without  # type: ignore[attr-defined]
+        wrapper = TextWrapper(118, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
         texts, learning = (
-            "\n".join(_paragraph(f"{f.name}: {described(f)}") for f in group if is_option(f))
+            "\n".join(wrapper.fill(f"{f.name}: {described(f)}") for f in group if is_option(f))
             for group in (general.values(), training)
         )
         function.__doc__ = (
@@ -232,10 +233,6 @@ def with_options(*without: str) -> Callable[[F], F]:
         return function
 
     return shown
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, 118, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
 
 
 def read_options(

@@ -1,17 +1,19 @@
-"""Predictions of runs as tables, one row per utterance, and the scores of their parts."""
+"""Predictions of runs as tables, one row per utterance, and runs with the scores of their parts."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from ser.features.tensors import Tensors
 from ser.metadata.targets import MIXED
 from ser.results.metrics.measures import RATED_AS, VALUE, measure_of_kind, run_scores
+from ser.results.records.model import RunResult
 from ser.results.records.numbers import RunScores
+from ser.train.runs.job import Run
 
 
 def prediction_rows(
@@ -69,26 +71,18 @@ def prediction_rows(
     return joined
 
 
-class SplitScores(NamedTuple):
-    """The metrics of a run's predictions."""
+def scored_run(predictions: pd.DataFrame, classes: Sequence[str], *, notes: Sequence[str], **fields: Any) -> Run:
+    """A run with its scores on validation, where it has such predictions, and on test, and a note where it collapsed.
 
-    validation: RunScores | UnsetType
-    test: RunScores
-
-
-def scores_by_split(predictions: pd.DataFrame, classes: Sequence[str]) -> SplitScores:
-    """The metrics of a run's validation predictions, where it has some, and of its test predictions."""
-    validation, test = (predictions[predictions["split"] == s] for s in ("validation", "test"))
-    return SplitScores(
-        RunScores(**run_scores(validation, classes)) if len(validation) else UNSET, RunScores(**run_scores(test, classes))
-    )
-
-
-def collapse_note(predictions: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    """A note where every test utterance got the same class."""
-    if "predicted" not in predictions:
-        return []
-    predicted = predictions.loc[predictions["split"] == "test", "predicted"].unique()
+    Args:
+        predictions: of the run on its fold.
+        notes: of the training.
+        fields: the other fields of `RunResult`.
+    """
+    validation, test = (predictions[predictions["split"] == split] for split in ("validation", "test"))
+    predicted = list(test["predicted"].unique()) if "predicted" in test else []
     if len(predicted) == 1 and len(classes) > 1:
-        return [f"collapsed: every test utterance is predicted {predicted[0]}"]
-    return []
+        notes = [*notes, f"collapsed: every test utterance is predicted {predicted[0]}"]
+    scores = RunScores(**run_scores(validation, classes)) if len(validation) else UNSET
+    result = RunResult(**fields, validation=scores, test=RunScores(**run_scores(test, classes)), notes=list(notes))
+    return Run(result, predictions)

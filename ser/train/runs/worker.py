@@ -13,7 +13,7 @@ from ser import accelerator
 from ser.errors import SerError, TrainingError
 from ser.features.normalise import Statistics, distances, normalise, scale, standardise_target
 from ser.metadata.folds.fold import Fold
-from ser.results.records.model import RunResult, Sizes
+from ser.results.records.model import Sizes
 from ser.results.records.names import ALL_ROWS
 from ser.train.checkpoint import save_head
 from ser.train.classical.learner import Fitted
@@ -27,7 +27,7 @@ from ser.train.runs.divergence import Parts, apart, folds_named, located, strang
 from ser.train.runs.halving import Referee
 from ser.train.runs.job import Finished, Job, Run, first_of, head_name
 from ser.train.runs.joined_corpora import epoch_size, sampled
-from ser.train.runs.predictions import collapse_note, prediction_rows, scores_by_split
+from ser.train.runs.predictions import prediction_rows, scored_run
 from ser.train.runs.recipe import Learns, again, learner_of
 
 T = TypeVar("T")
@@ -306,12 +306,13 @@ def _recorded(
         account: the learner's account of the training.
         predicted: splits, their rows and the probabilities.
     """
-    classes = job.classes
     # Of all splits at once: to make a frame and join it costs more than its rows.
     splits, rows, shares = zip(*predicted, strict=True)
     named = np.repeat(np.array(splits, dtype=object), [len(r) for r in rows])
     predictions = prediction_rows(job.data, np.concatenate(rows), np.concatenate(shares), run=run, fold=fold.name, split=named)
-    result = RunResult(
+    return scored_run(
+        predictions,
+        job.classes,
         experiment=job.experiment,
         config_hash=job.config_hash,
         run=run,
@@ -326,8 +327,6 @@ def _recorded(
             sampled=UNSET if job.balance == "none" else epoch_size(job.data, fold.train),
         ),
         **account,
-        **scores_by_split(predictions, classes)._asdict(),
         seconds=trained.seconds,
-        notes=trained.notes + collapse_note(predictions, classes),
+        notes=trained.notes,
     )
-    return Run(result, predictions)

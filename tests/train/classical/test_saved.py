@@ -23,7 +23,7 @@ import ser
 from ser.cli import main
 from ser.errors import ConfigError
 from ser.evaluation.evaluate import evaluate
-from ser.explain.attention import attention_maps
+from ser.explain.inside import attention_maps
 from ser.explain.modalities import contributions
 from ser.explain.opened_head import open_head
 from ser.features.blocks import stored_block

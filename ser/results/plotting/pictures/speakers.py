@@ -14,14 +14,9 @@ def fits(result: StoredResult) -> bool:
     return result.is_summary and len(result.groups.speaker) > 1
 
 
-def _metric(result: StoredResult, metric: str) -> str:
-    """The metric itself, or the first of those that groups have scores of."""
-    own = metrics_of_groups(result.groups.speaker)
-    return metric if metric in own else own[0]
-
-
 def draw(result: StoredResult, metric: str) -> Figure:
-    metric = _metric(result, metric)
+    own = metrics_of_groups(result.groups.speaker)
+    metric = metric if metric in own else own[0]
     found = over_groups(result.test, result.classes, "speaker")
     bar = {s: e for s, g in found.items() if (e := Estimate.of(g.scores[metric])) is not None}
     order = sorted(bar, key=lambda s: (-bar[s].mean, s))
