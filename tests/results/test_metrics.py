@@ -1,6 +1,7 @@
 """Metrics against values worked out by hand and against formulas written again here."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 
 from ser.results.metrics import classification
-from ser.results.metrics.measures import concordance
+from ser.results.metrics.measures import Labels, concordance
 from ser.results.records.names import METRICS
 
 CLASSES = ["anger", "happiness", "neutral", "sadness"]
@@ -21,6 +22,12 @@ GUESS = ["anger", "anger", "anger", "happiness", "happiness", "anger", "neutral"
 pairs = st.integers(2, 6).flatmap(
     lambda k: st.tuples(st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=60))
 )
+
+
+def per_class(truth: Labels, guess: Labels, classes: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """The scores of each class, by name; None where `class_scores` has NaN."""
+    found = classification.class_scores(classification.confusion(truth, guess, classes))
+    return {n: {s: None if np.isnan(v[k]) else float(v[k]) for s, v in found.items()} for k, n in enumerate(classes)}
 
 
 def test_by_hand() -> None:
@@ -34,7 +41,7 @@ def test_by_hand() -> None:
 
 
 def test_per_class_by_hand() -> None:
-    found = classification.per_class(TRUTH, GUESS, [*CLASSES, "fear"])
+    found = per_class(TRUTH, GUESS, [*CLASSES, "fear"])
     assert found["anger"] == {"precision": 0.75, "recall": 0.75, "F1": 0.75, "support": 4}
     assert found["neutral"] == {"precision": 1.0, "recall": 0.5, "F1": pytest.approx(2 / 3), "support": 2}
     assert found["sadness"] == {"precision": 0.0, "recall": None, "F1": 0.0, "support": 0}
@@ -46,7 +53,7 @@ def test_confusion_by_hand() -> None:
 
 
 def test_a_class_never_predicted_has_precision_zero() -> None:
-    assert classification.per_class([0, 1], [0, 0], ["a", "b"])["b"] == {"precision": 0, "recall": 0, "F1": 0, "support": 1}
+    assert per_class([0, 1], [0, 0], ["a", "b"])["b"] == {"precision": 0, "recall": 0, "F1": 0, "support": 1}
 
 
 def _again(pairs: list[tuple[int, int]], k: int) -> dict[str, float]:
@@ -96,7 +103,7 @@ def test_values_are_those_of_scikit_learn(case: tuple[int, list[tuple[int, int]]
     assert found == pytest.approx(expected, abs=1e-12)
     by_class = precision_recall_fscore_support(truth, guess, labels=range(k), zero_division=0)
     for n, name in enumerate(names):
-        own = classification.per_class(truth, guess, names)[name]
+        own = per_class(truth, guess, names)[name]
         for score, values in zip(("precision", "recall", "F1", "support"), by_class, strict=True):
             assert own[score] is None or own[score] == pytest.approx(values[n], abs=1e-12)
         assert (own["recall"] is None) == (n not in truth)
@@ -173,6 +180,6 @@ def test_stacks_keep_their_shape_and_empty_ones_are_nan() -> None:
     ],
 )
 def test_refused(truth: list[object], guess: list[object], words: str) -> None:
-    for function in (classification.scores, classification.confusion, classification.per_class):
+    for function in (classification.scores, classification.confusion, per_class):
         with pytest.raises(ValueError, match=words):
             function(truth, guess, CLASSES)  # type: ignore[operator]
