@@ -105,11 +105,11 @@ def number_of(value: Any, scale: float) -> Any:
 def as_written(numbers: list[str]) -> list[str]:
     """Whole numbers of a column without the decimal point that a spreadsheet or pandas adds; any other column as it is.
 
-    >>> as_written(["1.0", "2.0", "10"]), as_written(["1.0", "1.1"])
-    (['1', '2', '10'], ['1.0', '1.1'])
+    >>> as_written(["1.0", "", "10"]), as_written(["1.0", "1.1"])
+    (['1', '', '10'], ['1.0', '1.1'])
     """
-    whole = [re.fullmatch(r"(\d+)(?:\.0+)?", number) for number in numbers]
-    return [match[1] if match else number for match, number in zip(whole, numbers, strict=True)] if all(whole) else numbers
+    whole = [re.fullmatch(r"(\d+)(?:\.0+)?|", number) for number in numbers]
+    return [match[1] or "" for match in whole if match] if all(whole) else numbers
 
 
 def part_of(word: str) -> str | None:

@@ -12,6 +12,7 @@ from ser.evaluation.systems.answers import Answers
 from ser.features.tensors import Tensors
 from ser.metadata.folds.fold import Fold
 from ser.metadata.parsing import few
+from ser.metadata.words_in_cells import as_written
 
 Place = tuple[int, int, str]  # run, number of the fold, part
 
@@ -53,6 +54,7 @@ def join(answers: Answers, data: Tensors, folds: Sequence[Fold], where: str) -> 
             action="Is it the dataset of these predictions, and --id the column of their ids?",
         )
     names = [fold.name for fold in folds]
+    stated = answers.folds if {*answers.folds} <= {*names, ""} else as_written(answers.folds)
     member: dict[str, dict[int, list[int]]] = {"test": defaultdict(list), "validation": defaultdict(list)}
     for number, fold in enumerate(folds):
         for part, of in member.items():
@@ -65,7 +67,7 @@ def join(answers: Answers, data: Tensors, folds: Sequence[Fold], where: str) -> 
                 for number in of[position[utterance]]:
                     found.rows[0, number, part][position[utterance]] = row
             continue
-        split, fold_name = answers.splits[row] or "test", answers.folds[row]
+        split, fold_name = answers.splits[row] or "test", stated[row]
         if fold_name and fold_name not in names:
             raise CorpusError(f"{where}: fold {fold_name!r} of {utterance}", expected=f"one of {', '.join(names)}")
         if split == "train" or utterance not in position:

@@ -15,6 +15,8 @@ from ser.cli import main
 from ser.errors import SerError
 from ser.evaluation.systems.importing import import_predictions
 from ser.evaluation.systems.label_map import map_labels, read_map
+from ser.metadata.folds.fold import FoldOptions
+from ser.metadata.folds.protocols import make_folds
 from ser.metadata.labels import SCHEMES
 from ser.metadata.table import load_table
 from ser.results.comparison.compare import compare_results
@@ -157,6 +159,20 @@ def test_runs_folds_and_parts(toy: Any) -> None:
     content = imported(toy, pd.concat([answers_of(toy).assign(split="test"), validated]), name="validated")
     assert content["validation"]["UA"]["n"] == 1
     assert [faults(toy, one) for one in (first, both, content)] == [[], [], []]
+
+
+def test_folds_and_runs_that_pandas_made_decimal_numbers(toy: Any) -> None:
+    table, options = load_table("toy", toy.space), FoldOptions(3)
+    folds = make_folds("speaker", table, table.frame, np.zeros(len(table.frame), dtype=np.int64), options)
+    assert [fold.name for fold in folds] == ["0", "1", "2"]
+    number = {table.frame["utterance_id"][k]: fold.name for fold in folds for k in fold.test}
+    whole = answers_of(toy, folds=("train", "validation", "test")).assign(run=0)
+    whole["fold"] = whole["utterance_id"].map(number)
+    decimal = whole.assign(run=0.0, fold=whole["fold"].astype(float))
+    decimal.loc[3, "fold"] = np.nan  # why it is decimal
+    assert "1.0" in decimal.to_csv()
+    found = [imported(toy, frame, protocol="speaker", name=f"n{k}", folds=options) for k, frame in enumerate((whole, decimal))]
+    assert found[0]["pooled"] == found[1]["pooled"]
 
 
 def test_missing_predictions_are_an_error_or_are_stamped(toy: Any) -> None:
