@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 from ser import registry
 from ser.errors import ConfigError, CorpusError, NoCorpus
 from ser.metadata import ledger
-from ser.metadata.parsing import canonical, in_columns
+from ser.metadata.parsing import canonical, files_below, in_columns, left_out, stem
 from ser.metadata.schema import Row, Scale, TableFacts
 from ser.metadata.table import Table, columns_of_rows, table_of_columns
 from ser.registry import unknown
@@ -51,6 +51,37 @@ class Corpus(Protocol):
     def example(self, root: Path) -> Path:
         """Write a tiny corpus in the layout of the release into an empty folder; return what `parse` is given."""
         ...
+
+
+def named_rows(
+    root: Path, pattern: re.Pattern[str], corpus: str, *suffixes: str, name: Callable[[str], str] = stem
+) -> Iterator[tuple[Row, re.Match[str]]]:
+    """Rows of the audio files that are named as a corpus's are, anywhere below a folder, each name once; note the others.
+
+    Archives are often unpacked into folders of their own, and some public copies hold every file twice.
+
+    Args:
+        pattern: of the whole name; groups of it that have a name are columns of the row.
+        corpus: of the files, for the note.
+        suffixes: lower-case endings; `.wav` by default.
+        name: gives the part of a path that the pattern is compared with, and by which copies are recognised.
+
+    Yields:
+        The row, with the whole name as its `utterance_id` and the path relative to the root, and the match.
+    """
+    seen: set[str] = set()
+    strange = copies = 0
+    for path in files_below(root, *(suffixes or (".wav",))):
+        match = pattern.fullmatch(name(path))
+        if match is None:
+            strange += 1
+        elif match[0] in seen:
+            copies += 1
+        else:
+            seen.add(match[0])
+            yield cast(Row, {"utterance_id": match[0], "path": path, **match.groupdict()}), match
+    left_out(copies, "second copies of a file")
+    left_out(strange, f"audio files that are not named as {corpus}'s are")
 
 
 def corpus(name: str) -> Corpus:

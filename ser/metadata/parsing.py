@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -110,37 +110,6 @@ def stem(path: str) -> str:
     '03a01Fa'
     """
     return path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-
-
-def named_as(
-    root: Path, pattern: re.Pattern[str], corpus: str, *suffixes: str, name: Callable[[str], str] = stem
-) -> Iterator[tuple[str, re.Match[str]]]:
-    """Find audio files that are named as a corpus's are, anywhere below a folder, each name once; note the others.
-
-    Archives are often unpacked into folders of their own, and some public copies hold every file twice.
-
-    Args:
-        pattern: of the whole name.
-        corpus: of the files, for the note.
-        suffixes: lower-case endings; `.wav` by default.
-        name: gives the part of a path that the pattern is compared with, and by which copies are recognised.
-
-    Yields:
-        The path relative to the root, and the match.
-    """
-    seen: set[str] = set()
-    strange = copies = 0
-    for path in files_below(root, *(suffixes or (".wav",))):
-        match = pattern.fullmatch(name(path))
-        if match is None:
-            strange += 1
-        elif match[0] in seen:
-            copies += 1
-        else:
-            seen.add(match[0])
-            yield path, match
-    left_out(copies, "second copies of a file")
-    left_out(strange, f"audio files that are not named as {corpus}'s are")
 
 
 def read_text(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as
+from ser.metadata.corpus import named_rows
 from ser.metadata.schema import Row
 
 TITLE = "AESDD, the Acted Emotional Speech Dynamic Database"
@@ -34,18 +34,12 @@ NOTES = (
     "Some sentences have a second take (a06 (5)b.wav), some actors' numbers a zero (f10 (01).wav). There is no neutral speech.",
 )
 IMPROVISED = "20"
-_NAME = re.compile(r"([a-z])(\d\d)\s*\(0*(\d+)\s*[a-z]?\)\s*[a-z]?")
+_NAME = re.compile(r"(?P<label>[a-z])(?P<prompt>\d\d)\s*\(0*(?P<speaker>\d+)\s*[a-z]?\)\s*[a-z]?")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "AESDD"):
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": "" if name[2] == IMPROVISED else name[2],
-            "label": name[1],
-            "speaker": name[3],
-        }
+    for row, name in named_rows(root, _NAME, "AESDD"):
+        yield {**row, "prompt": "" if name["prompt"] == IMPROVISED else name["prompt"]}
 
 
 def example(root: Path) -> Path:

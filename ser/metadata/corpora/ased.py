@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "ASED, the Amharic Speech Emotion Dataset"
@@ -33,20 +34,13 @@ NOTES = (
     "there are no texts.",
     "The speaker's dialect is not in the names.",
 )
-_NAME = re.compile(r"([nfhsa])\d-(\d\d)-(\d\d)-(0[12])-(\d\d)")
+_NAME = re.compile(r"(?P<label>[nfhsa])\d-(\d\d)-\d\d-(0[12])-(?P<speaker>\d\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of ASED, anywhere below the folder; some begin with a capital letter."""
-    for path, name in named_as(root, _NAME, "ASED", name=lambda path: stem(path).lower()):
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": f"{name[1]}{name[2]}",
-            "label": name[1],
-            "speaker": name[5],
-            "gender": "female" if name[4] == "01" else "male",
-        }
+    for row, name in named_rows(root, _NAME, "ASED", name=lambda path: stem(path).lower()):
+        yield {**row, "prompt": f"{name[1]}{name[2]}", "gender": "female" if name[3] == "01" else "male"}
 
 
 def example(root: Path) -> Path:

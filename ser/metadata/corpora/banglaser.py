@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as
+from ser.metadata.corpus import named_rows
 from ser.metadata.schema import Row
 
 TITLE = "BanglaSER, a speech emotion recognition dataset for the Bangla language"
@@ -35,21 +35,17 @@ NOTES = (
     "RAVDESS has the same form of names and other emotions: keep the two apart.",
 )
 INTENSITIES = {"01": "normal", "02": "strong"}
-_NAME = re.compile(r"\d\d-\d\d-(\d\d)-(\d\d)-(0[1-3])-(\d\d)-(0[1-9]|[12]\d|3[0-4])")
+_NAME = re.compile(r"\d\d-\d\d-(\d\d)-(\d\d)-(?P<prompt>0[1-3])-\d\d-(?P<speaker>0[1-9]|[12]\d|3[0-4])")
 
 
 def parse(root: Path) -> Iterator[Row]:
     words = dict(enumerate(LABELS, start=1))
-    for path, name in named_as(root, _NAME, "BanglaSER"):
-        label = words.get(int(name[1]), name[1])
+    for row, name in named_rows(root, _NAME, "BanglaSER"):
         yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": name[3],
-            "label": label,
+            **row,
+            "label": words.get(int(name[1]), name[1]),
             "intensity": INTENSITIES.get(name[2], ""),
-            "speaker": name[5],
-            "gender": "male" if int(name[5]) % 2 else "female",
+            "gender": "male" if int(name["speaker"]) % 2 else "female",
         }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as
+from ser.metadata.corpus import named_rows
 from ser.metadata.schema import Row
 
 TITLE = "CaFE, the Canadian French Emotional speech dataset"
@@ -50,21 +50,17 @@ TEXTS = {
 INTENSITIES = {"1": "low", "2": "high"}
 AGES = {"01": 46, "02": 64, "03": 18, "04": 50, "05": 22, "06": 34, "07": 15, "08": 25, "09": 42, "10": 20, "11": 35,
         "12": 37}  # fmt: skip
-_NAME = re.compile(r"(0[1-9]|1[0-2])-([A-Z])-([12])-([1-6])")
+_NAME = re.compile(r"(?P<speaker>0[1-9]|1[0-2])-(?P<label>[A-Z])-([12])-(?P<prompt>[1-6])")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "CaFE", ".wav", ".aif", ".aiff"):
+    for row, name in named_rows(root, _NAME, "CaFE", ".wav", ".aif", ".aiff"):
         yield {
-            "utterance_id": name[0],
-            "path": path,
-            "text": TEXTS[name[4]],
-            "prompt": name[4],
-            "label": name[2],
-            "intensity": "" if name[2] == "N" else INTENSITIES[name[3]],
-            "speaker": name[1],
-            "gender": "male" if int(name[1]) % 2 else "female",
-            "age": AGES[name[1]],
+            **row,
+            "text": TEXTS[name["prompt"]],
+            "intensity": "" if name["label"] == "N" else INTENSITIES[name[3]],
+            "gender": "male" if int(name["speaker"]) % 2 else "female",
+            "age": AGES[name["speaker"]],
         }
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import named_as
 from ser.metadata.schema import Row
 
 TITLE = "CASIA, a Chinese emotional speech corpus (public part)"
@@ -34,21 +34,14 @@ NOTES = (
     "The speakers' sex is not stated with the files.",
 )
 _SPEAKER = "liuchanhg|wangzhe|zhaoquanyin|zhaozuoxiang"
-_NAME = re.compile(rf"({_SPEAKER})/([a-z]+)/(\d+)")
+_NAME = re.compile(rf"(?P<speaker>{_SPEAKER})/(?P<label>[a-z]+)/(?P<prompt>\d+)")
 _FLAT = re.compile(rf"(\d+)-([a-z]+)-({_SPEAKER})")
 
 
 def parse(root: Path) -> Iterator[Row]:
     """Rows of the files that lie as those of CASIA do, at any depth below the folder."""
-    for path, name in named_as(root, _NAME, "CASIA", name=_with_folders):
-        speaker, label, sentence = name.groups()
-        yield {
-            "utterance_id": f"{speaker}_{label}_{sentence}",
-            "path": path,
-            "prompt": sentence,
-            "label": label,
-            "speaker": speaker,
-        }
+    for row, name in named_rows(root, _NAME, "CASIA", name=_with_folders):
+        yield {**row, "utterance_id": "_".join(name.groups())}
 
 
 def example(root: Path) -> Path:

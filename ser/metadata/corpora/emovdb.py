@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import files_below, named_as, read_text
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import files_below, read_text
 from ser.metadata.schema import Row
 
 TITLE = "EmoV-DB, the Emotional Voices Database"
@@ -36,7 +37,7 @@ NOTES = (
 )
 WORDS = {"angry": "anger", "disgusted": "disgust", "sleepy": "sleepiness"}
 SPEAKERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
-_NAME = re.compile(r"(bea|jenie|josh|sam)[_/]([a-z]+)/([a-z]+)_(\d+-\d+)_(\d{4})")
+_NAME = re.compile(r"(?P<speaker>bea|jenie|josh|sam)[_/][a-z]+/([a-z]+)_(\d+-\d+)_(?P<prompt>\d{4})")
 _FOLDERS = re.compile(r"(?:^|/)((?:bea|jenie|josh|sam)[_/][^/]+/[^/]+)\.wav$")
 _SENTENCE = re.compile(r'\(\s*arctic_a(\d{4})\s+"(.*)"\s*\)')
 
@@ -44,15 +45,13 @@ _SENTENCE = re.compile(r'\(\s*arctic_a(\d{4})\s+"(.*)"\s*\)')
 def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of EmoV-DB, below a folder of a speaker and a style."""
     texts = _texts(root)
-    for path, name in named_as(root, _NAME, "EmoV-DB", name=_with_folders):
-        speaker, label = name[1], WORDS.get(name[3], name[3])
+    for row, name in named_rows(root, _NAME, "EmoV-DB", name=_with_folders):
+        speaker, label, prompt = name["speaker"], WORDS.get(name[2], name[2]), name["prompt"]
         yield {
-            "utterance_id": f"{speaker}_{label}_{name[4]}_{name[5]}",
-            "path": path,
-            "text": texts.get(name[5], ""),
-            "prompt": name[5],
+            **row,
+            "utterance_id": f"{speaker}_{label}_{name[3]}_{prompt}",
+            "text": texts.get(prompt, ""),
             "label": label,
-            "speaker": speaker,
             "gender": SPEAKERS[speaker],
         }
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "EMOVO, an Italian emotional speech database"
@@ -54,20 +55,16 @@ TEXTS = {
 AGES = {"m1": 30, "m2": 27, "m3": 30, "f1": 28, "f2": 23, "f3": 25}
 # Test speakers of EmoBox's six folds (Ma et al., Interspeech 2024).
 EMOBOX_FOLDS = (("f2",), ("m3",), ("m2",), ("f3",), ("f1",), ("m1",))
-_NAME = re.compile(r"([a-z]{3})-([mf][1-3])-([a-z]\d)")
+_NAME = re.compile(r"(?P<label>[a-z]{3})-(?P<speaker>([mf])[1-3])-(?P<prompt>[a-z]\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "EMOVO", name=lambda path: stem(path).lower()):
+    for row, name in named_rows(root, _NAME, "EMOVO", name=lambda path: stem(path).lower()):
         yield {
-            "utterance_id": name[0],
-            "path": path,
-            "text": TEXTS.get(name[3], ""),
-            "prompt": name[3],
-            "label": name[1],
-            "speaker": name[2],
-            "gender": "female" if name[2].startswith("f") else "male",
-            "age": AGES[name[2]],
+            **row,
+            "text": TEXTS.get(name["prompt"], ""),
+            "gender": "female" if name[3] == "f" else "male",
+            "age": AGES[name["speaker"]],
         }
 
 

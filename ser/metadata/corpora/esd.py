@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import few, files_below, left_out, named_as, read_text, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import few, files_below, left_out, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "ESD, the Emotional Speech Database for voice conversion and speech synthesis"
@@ -39,7 +40,7 @@ NOTES = (
 WOMEN = ("0001", "0002", "0003", "0007", "0009", "0015", "0016", "0017", "0018", "0019")
 SPLITS = {"train": "train", "evaluation": "validation", "test": "test"}
 A_BLOCK = 350
-_NAME = re.compile(r"(00(?:0[1-9]|1\d|20))_(\d{6})")
+_NAME = re.compile(r"(?P<speaker>00(?:0[1-9]|1\d|20))_(\d{6})")
 _LINE = re.compile(r"(\d{4}_\d{6})\s+(.*?)\s+(\S+)\s*$")
 
 
@@ -51,8 +52,8 @@ def parse(root: Path) -> Iterator[Row]:
     """
     texts = _texts(root)
     lacking = set()
-    for path, name in named_as(root, _NAME, "ESD"):
-        language = "zh" if name[1] <= "0010" else "en"
+    for row, name in named_rows(root, _NAME, "ESD"):
+        path, language = row["path"], "zh" if name[1] <= "0010" else "en"
         block, sentence = divmod(int(name[2]) - 1, A_BLOCK)
         if block not in range(len(LABELS)):
             raise CorpusError(f"{path}: number {name[2]}", expected=f"000001 to {A_BLOCK * len(LABELS):06d}")
@@ -60,12 +61,10 @@ def parse(root: Path) -> Iterator[Row]:
         _same_folder(path, label)
         lacking |= {name[1]} if name[0] not in texts else set()
         yield {
-            "utterance_id": name[0],
-            "path": path,
+            **row,
             "text": texts.get(name[0], ""),
             "prompt": f"{language}{sentence + 1:03d}",
             "label": label,
-            "speaker": name[1],
             "gender": "female" if name[1] in WOMEN else "male",
             "language": language,
             "split": next((SPLITS[part] for part in path.split("/")[:-1] if part in SPLITS), ""),

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "IITKGP-SEHSC, the Simulated Emotion Hindi Speech Corpus"
@@ -36,20 +37,13 @@ NOTES = (
 # Of the speakers of that copy.
 WOMEN, MEN = ("1", "2", "4", "5"), ("3", "6", "10")
 MISWRITTEN = {"71": "1"}
-_NAME = re.compile(r"0*(\d+)\.0*(\d+)\.([a-z]+)[-_ ]?0*(\d+)", re.IGNORECASE)
+_NAME = re.compile(r"0*(?P<speaker>\d+)\.0*(\d+)\.(?P<label>[a-z]+)[-_ ]?0*(?P<prompt>\d+)", re.IGNORECASE)
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "IITKGP-SEHSC", name=_mended):
-        label = name[3]
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": name[4],
-            "label": label,
-            "speaker": name[1],
-            "gender": "female" if name[1] in WOMEN else "male" if name[1] in MEN else "",
-        }
+    for row, name in named_rows(root, _NAME, "IITKGP-SEHSC", name=_mended):
+        speaker = name["speaker"]
+        yield {**row, "gender": "female" if speaker in WOMEN else "male" if speaker in MEN else ""}
 
 
 def example(root: Path) -> Path:

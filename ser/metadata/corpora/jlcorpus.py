@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import named_as, read_text
+from ser.metadata.parsing import read_text
 from ser.metadata.schema import Row
 
 TITLE = "JL-Corpus"
@@ -34,21 +35,16 @@ NOTES = (
     "The five primary emotions share 15 sentences: text says nothing about them. Each secondary emotion has sentences of its "
     "own: text gives it away.",
 )
-_NAME = re.compile(r"((female|male)\d)_([a-z]+)_(\d+)([ab])_(\d)")
+_NAME = re.compile(r"(?P<speaker>(?P<gender>female|male)\d)_(?P<label>[a-z]+)_(\d+)(?P<session>[ab])_\d")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "JL-Corpus"):
-        text = (root / path).with_suffix(".txt")
+    for row, name in named_rows(root, _NAME, "JL-Corpus"):
+        text = (root / row["path"]).with_suffix(".txt")
         yield {
-            "utterance_id": name[0],
-            "path": path,
+            **row,
             "text": read_text(text).strip() if text.is_file() else "",
             "prompt": f"{name[3]}{name[4]}" if name[3] in SECONDARY else name[4],
-            "label": name[3],
-            "speaker": name[1],
-            "gender": name[2],
-            "session": name[5],
         }
 
 

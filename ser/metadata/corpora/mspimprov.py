@@ -14,8 +14,9 @@ from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import canonical, files_below, left_out, named_as, read_text, shares, stem
+from ser.metadata.parsing import canonical, files_below, left_out, read_text, shares, stem
 from ser.metadata.schema import Row
 
 TITLE = "MSP-IMPROV"
@@ -68,7 +69,7 @@ def parse(root: Path) -> Iterator[Row]:
     rows = _evaluated(root)
     texts = {stem(p): root / p for p in files_below(root, ".txt") if _NAME.fullmatch(stem(p))}
     lacking = 0
-    for path, name in named_as(root, _NAME, "MSP-IMPROV"):
+    for row, name in named_rows(root, _NAME, "MSP-IMPROV"):
         known = rows.get(name[1])
         if known is None:
             lacking += 1
@@ -76,8 +77,7 @@ def parse(root: Path) -> Iterator[Row]:
         session, kind = name[3], name[4]
         yield {
             **known,
-            "utterance_id": name[0],
-            "path": path,
+            **row,
             "text": read_text(texts[name[0]]).strip() if name[0] in texts else "",
             "prompt": f"S{name[2]}" if kind in "RT" else "",
             "speaker": f"{name[5]}{session}",

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import LOG, named_as, rows_of_csv
+from ser.metadata.parsing import LOG, rows_of_csv
 from ser.metadata.schema import Row
 
 TITLE = "nEMO, a dataset of emotional speech in Polish"
@@ -31,7 +32,7 @@ NOTES = (
     "All sentences are said in all emotions: text says little or nothing about the emotion.",
     "The copy on the Hugging Face hub keeps the audio in Parquet files; this plugin reads the repository on GitHub.",
 )
-_NAME = re.compile(r"([A-Z]{2}\d)_([a-z]+)_(\d+)")
+_NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<label>[a-z]+)_(?P<prompt>\d+)")
 _COLUMNS = ("file_id", "raw_text", "gender", "age")
 
 
@@ -42,18 +43,9 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: a `data.tsv` without its columns.
     """
     facts = _facts(root)
-    for path, name in named_as(root, _NAME, "nEMO"):
-        known = facts.get(name[0], {})
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "text": known.get("raw_text", ""),
-            "prompt": name[3],
-            "label": name[2],
-            "speaker": name[1],
-            "gender": known.get("gender", ""),
-            "age": known.get("age"),
-        }
+    for row, _ in named_rows(root, _NAME, "nEMO"):
+        known = facts.get(row["utterance_id"], {})
+        yield {**row, "text": known.get("raw_text", ""), "gender": known.get("gender", ""), "age": known.get("age")}
 
 
 def example(root: Path) -> Path:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "SAVEE, the Surrey Audio-Visual Expressed Emotion Database (audio)"
@@ -37,20 +38,13 @@ NOTES = (
 SPEAKERS = ("DC", "JE", "JK", "KL")
 # Test speakers of EmoBox's four folds (Ma et al., Interspeech 2024).
 EMOBOX_FOLDS = (("JE",), ("KL",), ("DC",), ("JK",))
-_NAME = re.compile(rf"({'|'.join(SPEAKERS)})_([a-z]{{1,2}})(\d\d)")
+_NAME = re.compile(rf"(?P<speaker>{'|'.join(SPEAKERS)})_(?P<prompt>(?P<label>[a-z]{{1,2}})\d\d)")
 
 
 def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of SAVEE, in folders of the speakers or with the speaker in the name."""
-    for path, name in named_as(root, _NAME, "SAVEE", name=_with_speaker):
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": name[2] + name[3],
-            "label": name[2],
-            "speaker": name[1],
-            "gender": "male",
-        }
+    for row, _ in named_rows(root, _NAME, "SAVEE", name=_with_speaker):
+        yield {**row, "gender": "male"}
 
 
 def example(root: Path) -> Path:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tones
-from ser.metadata.parsing import files_below, named_as, read_text, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import files_below, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "ShEMO, the Sharif Emotional Speech Database"
@@ -36,7 +37,7 @@ NOTES = (
     "EmoBox uses 2,838 of the utterances.",
 )
 LISTS = ("modified_shemo.json", "shemo.json")
-_NAME = re.compile(r"(([FM])\d\d)([A-Z])\d\d")
+_NAME = re.compile(r"(?P<speaker>([FM])\d\d)(?P<label>[A-Z])\d\d")
 
 
 def parse(root: Path) -> Iterator[Row]:
@@ -46,15 +47,8 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: a damaged list of texts.
     """
     texts = _texts(root)
-    for path, name in named_as(root, _NAME, "ShEMO"):
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "text": texts.get(name[0], ""),
-            "label": name[3],
-            "speaker": name[1],
-            "gender": "female" if name[2] == "F" else "male",
-        }
+    for row, name in named_rows(root, _NAME, "ShEMO"):
+        yield {**row, "text": texts.get(name[0], ""), "gender": "female" if name[2] == "F" else "male"}
 
 
 def example(root: Path) -> Path:

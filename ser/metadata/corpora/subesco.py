@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "SUBESCO, the SUST Bangla Emotional Speech Corpus"
@@ -33,20 +34,12 @@ NOTES = (
     "Files of two sampling rates: 44.1 and 48 kHz.",
     "EmoBox has five folds of four speakers: import its file to have them (--format emobox).",
 )
-_NAME = re.compile(r"([FM]_\d\d)_[A-Za-z]+_S_(\d+)_([A-Za-z]+)_\d")
+_NAME = re.compile(r"(?P<speaker>([FM])_\d\d)_[A-Za-z]+_S_(?P<prompt>\d+)_(?P<label>[A-Za-z]+)_\d")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "SUBESCO", name=lambda path: stem(path).rstrip("]")):
-        label = name[3].upper()
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": name[2],
-            "label": label,
-            "speaker": name[1],
-            "gender": "female" if name[1].startswith("F") else "male",
-        }
+    for row, name in named_rows(root, _NAME, "SUBESCO", name=lambda path: stem(path).rstrip("]")):
+        yield {**row, "label": name["label"].upper(), "gender": "female" if name[2] == "F" else "male"}
 
 
 def example(root: Path) -> Path:

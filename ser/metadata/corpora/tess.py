@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
+from ser.metadata.corpus import named_rows
 from ser.metadata.labels import by_word
-from ser.metadata.parsing import named_as, stem
+from ser.metadata.parsing import stem
 from ser.metadata.schema import Row
 
 TITLE = "TESS, the Toronto Emotional Speech Set"
@@ -34,21 +35,19 @@ NOTES = (
     "One circulating copy holds all files a second time in a folder of the same name; copies are used once.",
 )
 AGES = {"OAF": 64, "YAF": 26}
-_NAME = re.compile(r"(OAF|YAF)_([A-Za-z']+)_([A-Za-z]+)")
+_NAME = re.compile(r"(?P<speaker>OAF|YAF)_(?P<prompt>[A-Za-z']+)_(?P<label>[A-Za-z]+)")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "TESS", name=_mended):
-        label = name[3].lower()
+    for row, name in named_rows(root, _NAME, "TESS", name=_mended):
+        word = name["prompt"].lower()
         yield {
-            "utterance_id": name[0],
-            "path": path,
-            "text": f"Say the word {name[2].lower()}.",
-            "prompt": name[2].lower(),
-            "label": label,
-            "speaker": name[1],
+            **row,
+            "text": f"Say the word {word}.",
+            "prompt": word,
+            "label": name["label"].lower(),
             "gender": "female",
-            "age": AGES[name[1]],
+            "age": AGES[name["speaker"]],
         }
 
 

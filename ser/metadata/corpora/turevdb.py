@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import left_out, named_as
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import left_out
 from ser.metadata.schema import Row
 
 TITLE = "TurEV-DB, the Turkish Emotion Voice Database"
@@ -30,25 +31,18 @@ NOTES = (
     "without the letters of Turkish that ASCII lacks; so there is no text.",
     "The speakers' sex is not in the release's names.",
 )
-_NAME = re.compile(r"(\d+)_([a-z]+)_(\w+)")
+_NAME = re.compile(r"(?P<speaker>\d+)_[a-z]+_(?P<prompt>\w+)")
 
 
 def parse(root: Path) -> Iterator[Row]:
     """Rows of the files named as those of TurEV-DB, below a folder of an emotion."""
     elsewhere = 0
-    for path, name in named_as(root, _NAME, "TurEV-DB"):
-        label = next((part for part in reversed(path.split("/")[:-1]) if part in LABELS), None)
+    for row, _ in named_rows(root, _NAME, "TurEV-DB"):
+        label = next((part for part in reversed(row["path"].split("/")[:-1]) if part in LABELS), None)
         if label is None:
             elsewhere += 1
             continue
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "prompt": name[3],
-            "label": label,
-            "emotion": LABELS[label],
-            "speaker": name[1],
-        }
+        yield {**row, "label": label}
     left_out(elsewhere, f"audio files outside of {', '.join(LABELS)}")
 
 

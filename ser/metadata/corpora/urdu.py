@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser.metadata.corpora._example import write_tones
-from ser.metadata.parsing import named_as
+from ser.metadata.corpus import named_rows
 from ser.metadata.schema import Row
 
 TITLE = "URDU, emotional utterances of Urdu talk shows"
@@ -30,18 +30,12 @@ NOTES = (
     "The paper and the release speak of 38 speakers (27 men, 11 women); the file names tell 29 apart, and those are used.",
     "Speakers do not show all emotions; nothing is transcribed.",
 )
-_NAME = re.compile(r"(S([FM])\d+)_F\d+_([A-Z])\d+")
+_NAME = re.compile(r"(?P<speaker>S([FM])\d+)_F\d+_(?P<label>[A-Z])\d+")
 
 
 def parse(root: Path) -> Iterator[Row]:
-    for path, name in named_as(root, _NAME, "URDU"):
-        yield {
-            "utterance_id": name[0],
-            "path": path,
-            "label": name[3],
-            "speaker": name[1],
-            "gender": "male" if name[2] == "M" else "female",
-        }
+    for row, name in named_rows(root, _NAME, "URDU"):
+        yield {**row, "gender": "male" if name[2] == "M" else "female"}
 
 
 def example(root: Path) -> Path:
