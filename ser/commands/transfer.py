@@ -33,7 +33,7 @@ def command(
     from ser.train.runs.source_target import need_pair
 
     if matrix and (source or target):
-        raise ConfigError("--matrix with --source or --target", expected="--matrix --datasets A,B,...")
+        raise ConfigError("--matrix with --source NAME or --target NAME", expected="--matrix --datasets A,B,...")
     if datasets and not matrix:
         raise ConfigError(
             "--datasets without --matrix", expected="--source NAME --target NAME, or --matrix --datasets NAME,NAME,..."

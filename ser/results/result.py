@@ -54,6 +54,8 @@ class Result(StoredResult):
             rows = [(*row, *ends) for row, ends in pairs]
             names = [*ScoreRow._fields, "ci_95_speakers_low", "ci_95_speakers_high"]
         found: pd.DataFrame = pd.DataFrame(rows, columns=names)
+        numbers = found.columns.difference(["experiment", "of", "split", "a", "b", "metric", "n"])
+        found = found.astype(dict.fromkeys(numbers, float))  # also where none is given, as an interval of two runs
         return found
 
     def plot(self, kind: str | None = None, metric: str = "UA") -> "Figure":

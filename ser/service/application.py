@@ -234,7 +234,9 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
     async def predict(
         request: Request,
         file: Annotated[UploadFile, File(description="A recording in any format that `ser predict` reads.")],
-        model: Annotated[str | None, Query(description="The name of a head; the first where none is given.")] = None,
+        model: Annotated[
+            str | None, Query(description="The name of a head, or its beginning; the first head where none is given.")
+        ] = None,
         window: Annotated[float | None, Query(gt=0, description="s that are heard at once: gives a timeline.")] = None,
         hop: Annotated[float | None, Query(gt=0, description="s between two windows; a quarter of the window.")] = None,
         channels: Annotated[
@@ -252,20 +254,37 @@ def _add_predict(app: FastAPI, predictors: Mapping[str, Predictor], uploads: Upl
     ) -> Prediction:
         """Predict the emotions of an upload: one answer, or with `window` a timeline."""
         await _refuse_unknown(request, PARAMETERS)
-        name = next(iter(predictors)) if model is None else model
-        if name not in predictors:
-            raise HTTPException(404, unknown("model", name, list(predictors)).line())
+        name = _named(model, list(predictors))
         options = None
         if window is not None:
             options = TimelineOptions(window, hop, channels, rows, smooth, min_confidence, diarize=diarize, speakers=speakers)
         elif hop is not None or smooth or rows != "segments" or diarize or speakers is not None:
             raise ConfigError(
-                "hop, rows, smooth, diarize and speakers are of a timeline", expected="window, the s that are heard at once"
+                "hop, rows, smooth, diarize and speakers are of a timeline",
+                expected="window too, the seconds that are heard at once",
             )
         question = Question(name, channels, min_confidence, options)
         threads = alone if options is None else over_time
         answer = await to_thread.run_sync(uploads.answer, file.file, file.filename or "", question, limiter=threads)
         return Prediction(model=name, rows=answer[0], notes=[_as_asked(note, PARAMETERS) for note in answer[1]])
+
+
+def _named(model: str | None, names: Sequence[str]) -> str:
+    """The head that a request asks for, by its name or the beginning of it, as `--model` is; the first where it names none.
+
+    Raises:
+        HTTPException: none is called so, or several begin so.
+    """
+    if model is None or model in names:
+        return names[0] if model is None else model
+    begin = [name for name in names if model and name.startswith(model)]
+    if len(begin) > 1:
+        raise HTTPException(
+            404, ConfigError(f"{model!r} begins {len(begin)} models", expected=f"one of {', '.join(begin)}").line()
+        )
+    if not begin:
+        raise HTTPException(404, unknown("model", model, list(names)).line())
+    return begin[0]
 
 
 def _as_asked(text: str, names: Sequence[str] | None = None) -> str:
@@ -343,4 +362,5 @@ def _problem(error: Mapping[str, Any]) -> str:
     found = error.get("input")
     shown = f"; found {str(found)[:100]!r}" if isinstance(found, str | int | float) else ""
     expected = _EXPECTED.get(place) or str(error["msg"]).removeprefix("Input should be ")
-    return f"{place or 'the request'}; expected {expected}{shown}"
+    what = f"the request has no {place}" if error["type"] == "missing" else place or "the request"
+    return f"{what}; expected {expected}{shown}"

@@ -144,9 +144,9 @@ def test_views_that_are_not_there_or_not_of_these_features(viewed: Any) -> None:
     def load(*views: str, stores: tuple[str, ...] = ("toy",)) -> Any:
         return load_tensors("toy", viewed.space, stores=stores, views=views)
 
-    with pytest.raises(ConfigError, match=r"no view reverb of toy; found noise15, speed0\.95\..*--views reverb"):
+    with pytest.raises(ConfigError, match=r"has no view reverb of toy; found noise15, speed0\.95\. Make it: .*--views reverb"):
         load("reverb")
-    with pytest.raises(ConfigError, match=r"no view speed1\.05, noise20"):
+    with pytest.raises(ConfigError, match=r"toy has no views speed1\.05, noise20 of toy; found .*Make them: "):
         load("tta")
     with pytest.raises(ConfigError, match="no audio features"):
         load("noise15", stores=("words",))

@@ -99,6 +99,15 @@ def test_an_answer_is_that_of_the_predictor(client: TestClient, predictor: Predi
     assert ask(client, clips[0].read_bytes(), model="other").json()["model"] == "other"
 
 
+def test_a_request_may_name_a_head_by_the_beginning_of_its_name(predictor: Predictor, clips: list[Path]) -> None:
+    with TestClient(application({"fit-mine-1": predictor, "fit-mine": predictor, "fit-other-2": predictor})) as client:
+        for asked, name in (("fit-o", "fit-other-2"), ("fit-mine", "fit-mine"), ("fit-mine-", "fit-mine-1")):
+            assert ask(client, clips[0].read_bytes(), model=asked).json()["model"] == name
+        refused(
+            ask(client, wav(), model="fit"), 404, "'fit' begins 3 models; expected one of fit-mine-1, fit-mine, fit-other-2"
+        )
+
+
 def test_the_notes_are_those_of_the_predictor(
     client: TestClient, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +364,7 @@ def test_names_of_uploads(client: TestClient, clips: list[Path], name: str, show
     ("query", "status", "words"),
     [
         ({"model": "mien"}, 404, ["unknown model 'mien'", "mine"]),
+        ({"model": ""}, 404, ["unknown model ''", "mine"]),
         ({"window": 0}, 422, ["window", "expected greater than 0", "found '0'"]),
         ({"window": 1, "hop": 2}, 422, ["hop", "at most the window's 1 s"]),
         ({"window": 0.01, "hop": 0.0001}, 422, ["hop", "0.0005 s or more"]),
@@ -379,7 +389,7 @@ def test_parameters_that_do_not_fit(client: TestClient, query: dict[str, Any], s
 
 
 def test_requests_that_are_none(client: TestClient) -> None:
-    refused(client.post("/predict"), 422, "file; expected a file in the form field file")
+    refused(client.post("/predict"), 422, "the request has no file; expected a file in the form field file")
     one = ("file", ("a.wav", b"RIFF"))
     refused(client.post("/predict", files=[one], params={"windows": 1}), 422, "unknown parameter 'windows'")
     refused(client.post("/predict", files=[one], data={"model": "b"}), 422, "found the field 'model'")

@@ -127,10 +127,12 @@ def named(words: Sequence[str], there: Sequence[str], store: str, dataset: str) 
     wanted = list(dict.fromkeys(view for word in words for view in lists.get(word, [word])))
     lacking = [view for view in wanted if view not in there]
     if lacking or not wanted:
-        again = ",".join(lacking) or "tta"
+        again, what, it = ",".join(lacking) or "tta", f"views {', '.join(lacking)}".strip(), "them"
+        if len(lacking) == 1:
+            what, it = f"view {again}", "it"
         raise ConfigError(
-            f"{dataset} has no view {', '.join(lacking)} of {store}" if lacking else f"{dataset} has no views of {store}",
-            found=", ".join(there) or "no views",
-            action=f"Make it: ser extract --dataset {dataset} --audio {options_of_name(store)} --views {again}",
+            f"{dataset} has no {what} of {store}",
+            found=", ".join(there) or ("no views" if lacking else None),
+            action=f"Make {it}: ser extract --dataset {dataset} --audio {options_of_name(store)} --views {again}",
         )
     return wanted

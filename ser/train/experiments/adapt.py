@@ -62,6 +62,19 @@ def adapt(
     tried = check_numbers("weights", [1.0] if weights is None else weights) or (1.0,)
     if is_classical(head):
         raise ConfigError(f"head {head} cannot be adapted", expected="a head with an embedding, such as mlp")
+    if not names:
+        for flag, key, asked in (
+            ("lambda", "weights", weights is not None),
+            ("ramp", "ramp", ramp is not None),
+            ("criterion", "criterion", criterion != "source"),
+        ):
+            if asked:
+                raise ConfigError(
+                    f"--{flag} is of a method of adaptation, and none is named but those that are always there",
+                    expected=f"one of {', '.join(registry.names(METHODS))}",
+                    action=f"Leave --{flag} out.",
+                    option=key,
+                )
     pair = prepare_pair(source, target, given)
     adapted = _adapted(pair, names, [float(w) for w in tried], ramp or "", criterion, given)
     return transfer_study("adapt", pair, [source_only(pair, given), *adapted, target_only(pair, given)], given)

@@ -96,10 +96,14 @@ class Augment(Callback):
         if config.mixup and words:
             raise TrainingError(f"mixup cannot mix the word pieces of {words[0]}", action="Leave --mixup out.", option="mixup")
         if (config.time_masks or config.band_masks) and not any(_is_masked(i) for i in inputs):
+            name = "time_masks" if config.time_masks else "band_masks"
+            flag = f"--{name.replace('_', '-')}"
             raise TrainingError(
-                "masks need framewise audio features",
-                expected="frames, such as logmel",
-                option="time_masks" if config.time_masks else "band_masks",
+                f"{flag} needs audio features of frames",
+                expected="such as logmel",
+                found=", ".join(i.name for i in inputs),
+                action=f"Leave {flag} out.",
+                option=name,
             )
         if config.feature_noise and len(words) == len(inputs):
             raise TrainingError(

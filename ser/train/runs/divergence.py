@@ -72,7 +72,7 @@ def refuse(errors: Sequence[SerError], kept: int, folders: Sequence[Path]) -> No
         causes.setdefault(cause, []).append(place.removesuffix(")"))
     said = "; ".join(f"{cause} ({'; '.join(places)})" for cause, places in causes.items())
     where = [folders[0]] if len(folders) == 1 else list(dict.fromkeys(f.parent for f in folders))
-    others = f"The others ({kept} records) are kept in {', '.join(map(str, where))}. " if kept else ""
+    others = f"The others ({kept} record{'s' * (kept > 1)}) are kept in {', '.join(map(str, where))}. " if kept else ""
     raise TrainingError(
         f"{len(errors)} training{'s' * (len(errors) > 1)} diverged: {said}",
         action=f"{others}No summary is written, as leaving out seeds that diverged would flatter the numbers. The same command "

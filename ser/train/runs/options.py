@@ -16,11 +16,11 @@ from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ser.errors import ConfigError
-from ser.metadata.targets import DIMENSIONS, TARGETS, parse_target
+from ser.metadata.targets import DIMENSIONS, MIXED, TARGETS, parse_target
 from ser.registry import names, resolve
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
-from ser.train.option import converted, described, is_option, option
+from ser.train.option import converted, described, flag, is_option, option
 from ser.workers.engine import BACKENDS, LOCAL, parse_shard, refuse_contradictions
 from ser.workspace import Workspace, open_workspace
 
@@ -50,8 +50,8 @@ class FitOptions:
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
     target: str = option(
         "emotion",
-        f"What heads learn: {', '.join(n for n in names(TARGETS) if n != DIMENSIONS)}, or {DIMENSIONS}, which are named: "
-        "arousal,valence. See docs/targets.md.",
+        f"What heads learn: {', '.join(n for n in names(TARGETS) if n not in (DIMENSIONS, MIXED))}, {DIMENSIONS}, which are "
+        "named, as arousal,valence, or a class and these: emotion,arousal. See docs/targets.md.",
     )
     protocol: str | None = option(
         None,
@@ -271,7 +271,7 @@ def read_options(
             training[key] = value
         else:
             own = [p for p in inspect.signature(function).parameters if p not in without]
-            raise _unknown(name, key, own)
+            raise _unknown(name, key, own, {flag(known[n]).replace("-", "_"): n for n in own if n in known})
     head = head_named(str(head))
     if learns is not None:
         chosen["target"] = str(learns)
@@ -293,8 +293,8 @@ def head_named(text: str) -> str:
     return text if is_classical(text) else resolve(HEADS, text)
 
 
-def _unknown(function: str, key: str, known: list[str]) -> ConfigError:
-    near = get_close_matches(key, known, n=3)
+def _unknown(function: str, key: str, known: list[str], flags: dict[str, str]) -> ConfigError:
+    near = [flags[key]] if key in flags else get_close_matches(key, known, n=3)
     return ConfigError(
         f"{function} has no option {key!r}",
         expected=None if near else f"one of {', '.join(known)}",

@@ -1,5 +1,6 @@
 """Training of experiments: the runs that are missing, over worker processes, and their records as they finish."""
 
+import re
 import sys
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing
@@ -82,6 +83,16 @@ def train_all(experiments: Sequence[Experiment], options: FitOptions, label: str
     part_done(options.shard, label)
     for experiment in experiments:
         experiment.sort()
+    recorded = max((_recorded(e) for e in experiments), default=0)
+    asked = max((len(e.runs) for e in experiments), default=0)
+    if recorded > asked and not options.quiet:
+        print(f"{label}: of {recorded} recorded runs {asked} are taken; all of them by --runs {recorded}", file=sys.stderr)
+
+
+def _recorded(experiment: Experiment) -> int:
+    """The number of runs up to the last one that was ever recorded."""
+    found = (re.match(r"run-(\d+)\.", path.name) for path in experiment.job.folder.glob("run-*.json"))
+    return max((int(name[1]) + 1 for name in found if name), default=0)
 
 
 def part_done(shard: str | None, label: str) -> None:

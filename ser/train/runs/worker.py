@@ -89,6 +89,8 @@ def within_memory(
                 action=f"Take a smaller --batch-size, or {'fewer --jobs' if device == 'cpu' else '--device cpu'}.",
             ) from None
     except TrainingError as error:
+        if error.option:  # it fits no run
+            raise
         which = f"run {runs[0]}" if len(runs) == 1 else f"one of runs {', '.join(map(str, runs))}"
         raise located(error, which, where) from None
     accelerator.empty()

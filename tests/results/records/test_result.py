@@ -80,6 +80,16 @@ def test_frames_predictions_and_pictures(results: dict[str, ser.Result]) -> None
         results["good"].plot("layers")
 
 
+def test_numbers_that_no_row_has_are_numbers(
+    simulate: Callable[..., Any], write_experiment: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of one run there is no interval."""
+    write_experiment(tmp_path / "results", "one", frame=simulate(runs=1))
+    frame = ser.load_result("one", tmp_path).to_frame()
+    assert frame["ci_95_low"].isna().all()
+    assert {frame[name].dtype.name for name in ("mean", "std", "ci_95_low", "ci_95_speakers_high")} == {"float64"}
+
+
 def test_a_result_writes_its_report(results: dict[str, ser.Result], tmp_path: Path) -> None:
     assert results["good"].report() == results["good"].path.with_suffix(".report.html")
     page = results["good"].report(tmp_path / "page.md")

@@ -568,6 +568,8 @@ def test_what_heads_learn_and_a_corpus_are_told_apart_by_their_options(two: Any,
             assert main([command, "--source", "d", "--target", learned, "--workspace", str(two.space.root)]) == 2
             named = f"What heads learn is named by --learns {learned}." in capsys.readouterr().err
             assert named is (learned != "pleasure")
+    assert main(["transfer", "--matrix", *pair]) == 2
+    assert "--matrix with --source NAME or --target NAME; expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("loss", ["ccc", "mse", "huber,ccc:0.5", "ccc_epoch"])

@@ -279,6 +279,9 @@ def test_what_cannot_be_adapted_is_refused(space: Any) -> None:
         ({"head": "linear"}, "embedding"),
         ({"head": "sklearn:SVC"}, "cannot be adapted"),
         ({"weights": [-1.0]}, "--lambda"),
+        ({"methods": "none", "weights": 1.0}, r"--lambda is of a method of adaptation.*Leave --lambda out\."),
+        ({"methods": "oracle", "criterion": "dev"}, "--criterion is of a method"),
+        ({"methods": ["none"], "ramp": "dann"}, "--ramp is of a method"),
     ):
         with pytest.raises(ConfigError, match=said):
             adapt("a", "b", space, **{**FAST, "head_options": {}, **given})

@@ -191,8 +191,12 @@ def test_training_is_augmented_and_prediction_is_not(data: Callable[..., Data]) 
 def test_what_means_nothing_is_refused(data: Callable[..., Data]) -> None:
     for kind, options, said in (
         ("words", {"mixup": 0.2}, "cannot mix the word pieces of words"),
-        ("pooled", {"time_masks": "1x5"}, "masks need framewise audio"),
-        ("words", {"band_masks": "1x5"}, "masks need framewise audio"),
+        (
+            "pooled",
+            {"time_masks": "1x5"},
+            r"^--time-masks needs audio features of frames; expected such as logmel; found pooled\. Leave --time-masks out\.$",
+        ),
+        ("words", {"band_masks": "1x5"}, "--band-masks needs audio features of frames"),
         ("words", {"feature_noise": 0.1}, "noise cannot be added to word pieces"),
         ("pooled", {"modality_dropout": 0.1}, "one modality, audio"),
     ):

@@ -30,6 +30,7 @@ from ser.train.loop.data import Data, Trained
 from ser.train.loop.trainer import train
 from ser.train.nn import streams
 from ser.train.runs import scheduler
+from ser.train.runs.divergence import refuse
 from ser.train.runs.experiment import Experiment, fit_experiment
 from ser.train.runs.job import Run
 from ser.train.runs.joined_corpora import load
@@ -422,3 +423,16 @@ def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any
     with pytest.raises(TrainingError, match=r"1 training diverged: .*non-finite.* \(run 1, fold official\)"):
         fit("toy", maker.space, head="sklearn:MLPClassifier", head_options={"max_iter": 5}, **options)
     assert len(list(maker.space.results.glob("*/*.csv*"))) == 2
+
+
+def test_one_other_record_is_one() -> None:
+    with pytest.raises(TrainingError, match=r"The others \(1 record\) are kept in results/e\."):
+        refuse([TrainingError("the loss is not finite (run 0, fold 1)")], 1, [Path("results/e")])
+
+
+def test_an_option_that_fits_no_run_is_refused_without_one(maker: Any) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    with pytest.raises(TrainingError, match=r"^--band-masks needs") as refused:
+        fit("toy", maker.space, protocol="official", runs=1, band_masks="1x2")
+    assert "run 0" not in str(refused.value)

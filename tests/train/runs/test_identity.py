@@ -53,6 +53,19 @@ def test_a_new_head_and_a_word_in_a_docstring_rename_nothing(maker: Any, tmp_pat
     assert {p: p.stat().st_mtime_ns for p in summary.with_suffix("").iterdir()} == runs
 
 
+def test_a_summary_of_fewer_runs_than_are_recorded_says_so(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    maker.table("toy")
+    maker.store("toy")
+    words = ["fit", "--epochs", "2", "--protocol", "official", "--jobs", "1", "--workspace", str(maker.space.root)]
+    assert main([*words, "--runs", "3"]) == 0
+    assert "are taken" not in capsys.readouterr().err
+    assert main([*words, "--runs", "2"]) == 0
+    assert capsys.readouterr().err.endswith(": of 3 recorded runs 2 are taken; all of them by --runs 3\n")
+    assert main([*words, "--runs", "3", "--quiet"]) == 0
+    assert main([*words, "--runs", "2", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_options_data_and_semantics_name_an_experiment(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     maker.table("toy")
     maker.store("toy")

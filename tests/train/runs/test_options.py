@@ -61,6 +61,7 @@ def test_natural_types(given: dict[str, Any], expected: dict[str, Any]) -> None:
     [
         ({"run": 5}, "ser.fit has no option 'run'. Did you mean 'runs'?"),
         ({"epoch": 5}, "ser.fit has no option 'epoch'. Did you mean 'epochs'?"),
+        ({"feature_limit": 2}, "ser.fit has no option 'feature_limit'. Did you mean 'limit'?"),
         ({"adapt": "dann"}, "ser.fit has no option 'adapt'"),
         ({"zzzz": 5}, "ser.fit has no option 'zzzz'; expected one of dataset, workspace, head, final, scheme"),
         ({"folds": "5"}, "folds = '5'; expected a whole number"),
