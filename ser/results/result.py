@@ -53,9 +53,9 @@ class Result(StoredResult):
             pairs = zip(score_rows(self.record), over_speakers(self.record), strict=True)
             rows = [(*row, *ends) for row, ends in pairs]
             names = [*ScoreRow._fields, "ci_95_speakers_low", "ci_95_speakers_high"]
-        found: pd.DataFrame = pd.DataFrame(rows, columns=names)
-        numbers = found.columns.difference(["experiment", "of", "split", "a", "b", "metric", "n"])
-        found = found.astype(dict.fromkeys(numbers, float))  # also where none is given, as an interval of two runs
+        numbers = set(names).difference(["experiment", "of", "split", "a", "b", "metric", "n"])
+        # Floats also where none is given, as the interval of two runs.
+        found: pd.DataFrame = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(numbers, float))
         return found
 
     def plot(self, kind: str | None = None, metric: str = "UA") -> "Figure":
