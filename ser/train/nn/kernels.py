@@ -234,9 +234,11 @@ def transposed_times(x: Tensor, g: Tensor, out: Tensor) -> None:
 
 
 def _filled(x: Tensor) -> Tensor:
-    """Few rows `(runs, rows, n)` with zeros after them, side by side."""
+    """Few rows `(runs, rows, n)` with zeros after them, side by side; the runs may share them."""
     missing = -x.shape[1] % STEP if x.shape[1] <= ROWS else 0
-    return F.pad(x, (0, 0, 0, missing)) if missing else x.contiguous()
+    if missing:
+        return F.pad(x, (0, 0, 0, missing))
+    return x if x[0].is_contiguous() else x.contiguous()
 
 
 def _tile(x: Tensor) -> int:

@@ -102,6 +102,15 @@ def test_many_rows_are_those_of_each_alone(rows: int, monkeypatch: pytest.Monkey
         assert torch.equal(backward[:, one], kernels.backward(g[:, one], weight))
 
 
+def test_rows_that_runs_share_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    shared, weight, bias = draw(1, 48, INPUTS).expand(RUNS, -1, -1), draw(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
+    expected = kernels.forward(shared.contiguous(), weight, bias)
+    monkeypatch.setattr(torch.Tensor, "contiguous", lambda x: x if x.is_contiguous() else pytest.fail("a copy"))
+    assert torch.equal(kernels.forward(shared, weight, bias), expected)
+
+
 @pytest.mark.parametrize("inputs", [INPUTS, 20, 8])
 @pytest.mark.parametrize("wide", [True, False])
 def test_the_gradient_of_many_rows_is_that_of_torch(inputs: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
