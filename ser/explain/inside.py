@@ -92,14 +92,7 @@ def attention_maps(opened: OpenedHead, row: int) -> list[AttentionMap]:
         place = f"part {number}." if len(opened.parts) > 1 else ""
         attends: dict[str, Any] = getattr(module, "attends", dict)()
         hooks = [
-            layer.register_forward_hook(
-                partial(
-                    _seen_attention if isinstance(layer, Attention) else _seen_pooling,
-                    found,
-                    place + name,
-                    attends.get(name, ((), ())),
-                )
-            )
+            layer.register_forward_hook(partial(_seen, found, place + name, attends.get(name, ((), ()))))
             for name, layer in module.named_modules()
             if isinstance(layer, Attentive) or (isinstance(layer, Attention) and layer.query is not None)
         ]
@@ -111,32 +104,22 @@ def attention_maps(opened: OpenedHead, row: int) -> list[AttentionMap]:
     return found
 
 
-def _seen_attention(
+def _seen(
     found: list[AttentionMap],
     name: str,
     stores: tuple[Sequence[str], Sequence[str]],
-    layer: Attention,
+    layer: Attention | Attentive,
     inputs: tuple[Any, ...],
     _: Tensor,
 ) -> None:
-    x, source, mask, *packings = [*inputs, None, None][:5]
-    x, source = (part if p is None else p.pad(part) for part, p in zip((x, source), packings, strict=True))
-    _add(found, name, layer.weights(x, source, mask)[0, 0], stores)
-
-
-def _seen_pooling(
-    found: list[AttentionMap],
-    name: str,
-    stores: tuple[Sequence[str], Sequence[str]],
-    layer: Attentive,
-    inputs: tuple[Tensor, Tensor],
-    _: Tensor,
-) -> None:
-    weights = layer.weights(*inputs)[0, 0]
-    heads = weights[None] if weights.ndim == 1 else weights.T
-    _add(found, name, heads[:, None], stores if stores[1] or not layer.store else ((), (layer.store,)))
-
-
-def _add(found: list[AttentionMap], name: str, weights: Tensor, stores: tuple[Sequence[str], Sequence[str]]) -> None:
     queries, keys = stores
+    if isinstance(layer, Attention):
+        x, source, mask, *packings = [*inputs, None, None][:5]
+        x, source = (part if p is None else p.pad(part) for part, p in zip((x, source), packings, strict=True))
+        weights = layer.weights(x, source, mask)[0, 0]
+    else:
+        pooled = layer.weights(*inputs)[0, 0]
+        weights = (pooled[None] if pooled.ndim == 1 else pooled.T)[:, None]
+        if not keys and layer.store:
+            queries, keys = (), (layer.store,)
     found.append(AttentionMap(name, weights.float().numpy(), tuple(queries), tuple(keys)))

@@ -162,7 +162,7 @@ def _predictor(
     try:
         return Predictor(model, weights=weights, encoders=encoders, say=say), ""
     except SerError as error:
-        return None, error.line() if hasattr(error, "line") else str(error)
+        return None, error.line()
 
 
 def _reason(encoders: Sequence[Any]) -> str:

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,13 @@ def select(
     """
     given = {"dataset": dataset, "features": features, **equal}
     words = {name: word for name, word in given.items() if word is not None}
-    tests: list[Callable[[Headline], bool]] = [lambda line: all(word in _words(line, name) for name, word in words.items())]
-    if since is not None:
-        tests.append(lambda line: line.started[: len(since)] >= since)
-    if stamps is not None:
-        tests.append(lambda line: (line.stamps > 0) == stamps)
-    return [line for line in lines if all(test(line) for test in tests)]
+    return [
+        line
+        for line in lines
+        if all(word in _words(line, name) for name, word in words.items())
+        and (since is None or line.started[: len(since)] >= since)
+        and (stamps is None or (line.stamps > 0) == stamps)
+    ]
 
 
 def _words(line: Headline, name: str) -> set[str]:

@@ -118,12 +118,12 @@ def variances(a: Counts, b: Counts, who: Counts, where: Counts, metric: str) -> 
     """
     runs = a.shape[1]
     values = [_influence(c, metric) for c in (a, b)]
-    speakers = _sums(values[0] - values[1], who).mean(1)
+    speakers = _grouped(values[0] - values[1], who).mean(1)
     over_speakers = len(speakers) / max(1, len(speakers) - 1) * float((speakers**2).sum())
     if runs < 2:
         return 0.0, over_speakers, 0.0
     over_models, within = (
-        sum(float(_sums(v, unit).var(1, ddof=1).sum()) / runs for v in values) for unit in (where, np.arange(len(a)))
+        sum(float(_grouped(v, unit).var(1, ddof=1).sum()) / runs for v in values) for unit in (where, np.arange(len(a)))
     )
     return over_models, over_speakers, within
 
@@ -153,15 +153,9 @@ def _components(who: Counts, where: Counts) -> Counts:
 
 
 def _grouped(counts: Counts, unit: Counts) -> Counts:
-    """Counts summed over the cells of each unit."""
+    """Counts, or shares, summed over the cells of each unit."""
     found = np.zeros((int(unit.max()) + 1, *counts.shape[1:]), dtype=counts.dtype)
     np.add.at(found, unit, counts)
-    return found
-
-
-def _sums(values: Floats, unit: Counts) -> Floats:
-    found = np.zeros((int(unit.max()) + 1, values.shape[1]))
-    np.add.at(found, unit, values)
     return found
 
 

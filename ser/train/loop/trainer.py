@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ser.accelerator import exact
 from ser.errors import TrainingError
-from ser.train.loop.adaptation import Alignment, target_rows
 from ser.train.loop.augmentation import Augment, ViewDraws, is_augmented
 from ser.train.loop.averaging import Average, SnapshotEnsemble, first_averaged
 from ser.train.loop.callbacks import Callback, Step
@@ -19,7 +18,7 @@ from ser.train.loop.config import TARGET, Config
 from ser.train.loop.data import Data, Trained, not_finite
 from ser.train.loop.freezing import FrozenWeights
 from ser.train.loop.handover import Handover
-from ser.train.loop.objective import Tap, Targets, trainable
+from ser.train.loop.objective import Alignment, Tap, Targets, target_rows, trainable
 from ser.train.loop.optimisation import AdamW, cycle_ends, rate
 from ser.train.loop.prediction import logits
 from ser.train.loop.target_selection import TargetScores
