@@ -30,7 +30,9 @@ def gpus() -> list[str]:
 
     count = torch.cuda.device_count()
     if not count:
-        raise ConfigError(f"--device {ALL_GPUS}: torch finds no GPU", expected="a machine with GPUs", action="--device cpu")
+        raise ConfigError(
+            f"--device {ALL_GPUS}: torch finds no GPU", expected="a machine with GPUs", action="Take --device cpu."
+        )
     return [f"cuda:{number}" for number in range(count)]
 
 

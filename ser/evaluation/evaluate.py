@@ -162,6 +162,8 @@ def _refuse(model: EvaluatedModel, options: EvaluationOptions) -> None:
             )
     if (options.views or options.limits) and not options.suite:
         raise ConfigError("--views and --limit are of the suite", expected="--suite")
+    if options.examples != 1 and not options.explain:
+        raise ConfigError(f"--examples {options.examples} is of explanations", expected="--explain", option="examples")
 
 
 def _evaluate_classes(

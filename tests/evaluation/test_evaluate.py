@@ -112,6 +112,8 @@ def test_conformal_sets_are_those_of_the_sorted_validation_scores(space: Path) -
     assert any("the limits of the sets are of the heads before" in note for note in record["notes"])
     with pytest.raises(ConfigError, match="--conformal 90; expected a share between 0 and 1"):
         evaluate("whole", space, conformal=90)
+    with pytest.raises(ConfigError, match="--examples 3 is of explanations; expected --explain"):
+        evaluate("whole", space, examples=3)
 
 
 def test_conformal_sets_of_exchangeable_utterances_keep_their_promise() -> None:

@@ -189,7 +189,7 @@ def test_parts_on_a_cluster_and_on_all_gpus(
         (["--backend", "slurm", "--shard", "0/2"], "--backend slurm makes the parts itself; found --shard"),
         (["--backend", "ray", "--overwrite"], "each part would remove what the others have written"),
         (["--backend", "slurm", "--device", "cuda:all"], "--device cuda:all starts a process for each GPU of this machine"),
-        (["--device", "cuda:all"], "torch finds no GPU"),
+        (["--device", "cuda:all"], "torch finds no GPU; expected a machine with GPUs. Take --device cpu."),
         (["--print"], "--print is for --backend slurm"),
         (["--backend", "slurm", "--time", "soon", "--print"], "--time soon; expected minutes, or"),
         (["--backend", "slurm", "--sbatch", "2", "--print"], "--sbatch 2; expected KEY=VALUE"),
