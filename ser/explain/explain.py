@@ -105,6 +105,8 @@ def explain(
         inside = any(isinstance(m, Spectrogram) or hasattr(m, "attends") for m, _ in opened.parts)
         if file.run == files[0].run and inside:
             chosen += _candidates(opened, file, rows, examples)
+        if not (layers or shared or inside):  # nor will there be anything of the others, which are alike
+            break
         say(f"explained {number} of {len(files)} heads")
     if not (layers or shared or chosen):
         if files and isinstance(saved.config, Classical):

@@ -95,8 +95,10 @@ def test_what_cannot_be_explained_is_refused(tmp_path: Path, maker_type: Any) ->
     maker.table("a", speakers=3)
     maker.store("a")
     fit("a", tmp_path, output=tmp_path / "results" / "plain.json", **{**FAST, "runs": 1})
+    said: list[str] = []
     with pytest.raises(ConfigError, match="nothing in plain to explain"):
-        evaluate("plain", tmp_path, explain=True)
+        evaluate("plain", tmp_path, explain=True, say=said.append)
+    assert said == []  # the first head shows it
     fit("a", tmp_path, output=tmp_path / "results" / "bare.json", **{**FAST, "runs": 1, "save": False, "epochs": 3})
     with pytest.raises(ConfigError, match="needs the saved heads"):
         evaluate("bare", tmp_path, explain=True)

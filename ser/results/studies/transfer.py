@@ -108,7 +108,7 @@ class Study(StudyRecord, kw_only=True):
         ]
         gains = []
         for c in self.comparisons:
-            closed = ABSENT if c.gap_closed is None else f"{100 * c.gap_closed:.0f} %"
+            closed = ABSENT if c.gap_closed is None else f"{round(100 * c.gap_closed)} %"
             gains.append(([c.variant], c, c.p_holm, [closed, c.verdict]))
         note = "Test predictions of all folds of the target together, mean ± std over runs."
         return [

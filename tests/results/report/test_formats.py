@@ -27,6 +27,7 @@ from ser.cli import cli
 from ser.errors import ConfigError
 from ser.jsonfile import check, plain, write_json
 from ser.registry import load, names
+from ser.results.blocks import Table
 from ser.results.metrics.classification import scores
 from ser.results.plotting.gallery import draw
 from ser.results.records.find import PNG, beside, picture_beside
@@ -556,6 +557,14 @@ def test_studies(folder: Path, schema: str) -> None:
     assert set(standing.scores) == set(METRICS)
     assert standing.runs == 3
     assert {record for _, record in study.members()} >= set(study.compared()) > set()
+
+
+def test_a_share_of_nothing_has_no_sign(folder: Path) -> None:
+    study = _studies(folder)["ser.transfer/1"]
+    study["comparisons"][0]["gap_closed"] = -0.002
+    record = check(study, studies()["ser.transfer/1"], "ser.transfer/1")
+    gains = next(b for b in record.blocks() if isinstance(b, Table) and "gap" in b.head)
+    assert gains.rows[0][-2] == "0 %"
 
 
 def test_an_unknown_kind_of_study_is_an_error_that_names_the_known_ones(folder: Path, tmp_path: Path) -> None:
