@@ -34,12 +34,14 @@ def fits(x: Tensor) -> bool:
 
 
 def pays(queries: Sequence[int], keys: Sequence[int], size: int, heads: int) -> bool:
-    """True if the other order takes clearly fewer multiplications.
+    """True if the other order takes clearly fewer multiplications; False where an utterance has no token.
 
     Args:
         queries, keys: tokens of each utterance.
         size: H.
     """
+    if not queries or 0 in queries or 0 in keys:
+        return False
     few, usual = min(sum(queries), sum(keys)), 2 * (sum(queries) + sum(keys)) * size**2
     usual += 2 * len(keys) * max(queries) * max(keys) * size
     other = 4 * few * size**2 + 2 * sum(map(math.prod, zip(queries, keys, strict=True))) * heads * size

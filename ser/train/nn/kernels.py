@@ -207,8 +207,9 @@ def backward(g: Tensor, weight: Tensor) -> Tensor:
 
 
 def times(x: Tensor, w: Tensor, out: Tensor) -> None:
-    """Write x w, `(rows, K)` and `(K, N)`, to `out (rows, N)`; all of them lie side by side."""
+    """Write x w, `(rows, K)` and `(K, N)`, to `out (rows, N)`, which lies side by side."""
     if len(x) >= TILE and is_wide() and fit(x[None], w[None]):
+        x, w = x.contiguous(), w.contiguous()
         bias = w.new_zeros(w.shape[1])
         build(TILE).forward(x.data_ptr(), w.data_ptr(), bias.data_ptr(), out.data_ptr(), *w.shape, len(x))
     else:
@@ -216,8 +217,9 @@ def times(x: Tensor, w: Tensor, out: Tensor) -> None:
 
 
 def times_transposed(x: Tensor, w: Tensor, out: Tensor) -> None:
-    """Write x w^T, `(rows, N)` and `(K, N)`, to `out (rows, K)`; all of them lie side by side."""
+    """Write x w^T, `(rows, N)` and `(K, N)`, to `out (rows, K)`, which lies side by side."""
     if len(x) >= TILE and is_wide() and fit(x[None], w[None]):
+        x, w = x.contiguous(), w.contiguous()
         build(TILE).backward(x.data_ptr(), w.data_ptr(), out.data_ptr(), *w.shape, len(x))
     else:
         torch.mm(x, w.t(), out=out)

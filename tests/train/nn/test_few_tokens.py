@@ -72,6 +72,8 @@ def test_it_is_used_where_it_pays() -> None:
     assert not few_tokens.pays([250] * 16, [35] * 16, 384, 8)
     assert not few_tokens.pays([100] * 16, [100] * 16, 384, 8)
     assert not few_tokens.pays([84], [16], 384, 8), "too little work"
+    assert not few_tokens.pays([100] * 16, [20] * 15 + [0], 384, 8)
+    assert not few_tokens.pays([], [], 384, 8)
     x = torch.empty(1, 16, 100, 384)
     assert few_tokens.fits(x)
     assert not few_tokens.fits(x.expand(2, -1, -1, -1)), "several runs"

@@ -125,6 +125,19 @@ def test_the_gradient_of_many_rows_is_that_of_torch(inputs: int, wide: bool, mon
         assert whole[[0, -1]].isnan().all()
 
 
+def test_products_of_parts_of_wider_rows_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr(kernels, "width", lambda: 8)
+    x, g, w = draw(40, 2 * INPUTS)[:, :INPUTS], draw(40, 2 * OUTPUTS)[:, :OUTPUTS], draw(INPUTS, 2 * OUTPUTS)[:, :OUTPUTS]
+    out, inward, gradient = torch.empty(40, OUTPUTS), torch.empty(40, INPUTS), torch.empty(INPUTS, OUTPUTS)
+    kernels.times(x, w, out)
+    kernels.times_transposed(g, w, inward)
+    kernels.transposed_times(x, g, gradient)
+    torch.testing.assert_close(out, x @ w, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(inward, g @ w.t(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradient, x.t() @ g, rtol=1e-4, atol=1e-4)
+
+
 def test_the_squares_of_a_gradient_are_those_of_its_numbers(rows: int) -> None:
     factors = Factors(draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS))
     exact = (factors.x.double().mT @ factors.g.double()).square().sum((1, 2))
