@@ -198,9 +198,13 @@ def _command(workspace: Path, copies: bool) -> Iterator["subprocess.Popen[str]"]
     ],
 )
 @pytest.mark.parametrize("copies", [False, True])
-def test_workers_end_with_the_command(number: signal.Signals, group: bool, says: str, copies: bool, tmp_path: Path) -> None:
+def test_workers_end_with_the_command(
+    number: signal.Signals, group: bool, says: str, copies: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     if copies and sys.platform != "linux":
         pytest.skip("processes are copied on Linux alone")
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which a suite under nohup would pass on
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, ignored))
     with _command(tmp_path, copies) as process:
         children = _children(process.pid)
         assert {int(p.name) for p in (tmp_path / "results").iterdir()} <= set(children)
