@@ -81,15 +81,16 @@ class Attention(nn.Module):
         if not few_tokens.fits(x):
             return None
         packing, of_source = packings
-        if of_source is None and mask is not None:  # so little padding that elsewhere it is no loss
-            of_source = Packing(mask)
-            source = of_source.pack(source)
+        loose = mask is not None and of_source is None  # so little padding that elsewhere it is no loss
+        of_keys = Packing(mask) if loose and mask is not None else of_source
         queries, keys = (
             [side.shape[2]] * side.shape[1] if packed is None else packed.lengths
-            for side, packed in ((x, packing), (source, of_source))
+            for side, packed in ((x, packing), (source, of_keys))
         )
         if not few_tokens.pays(queries, keys, x.shape[-1], self.heads):
             return None
+        if loose and of_keys is not None:
+            source = of_keys.pack(source)
         if sum(queries) < sum(keys):
             spans, q = few_tokens.spans(keys, queries), self.query(x).flatten(0, 2)
             mixed = few_tokens.of_few_queries(q, source.flatten(0, 2), self.key, self.value, self.heads, spans)
