@@ -1,5 +1,5 @@
 """The gain of gradients written in place (`ser/train/nn/inplace_gradients.py`), and of compiled functions that write none
-(`ser/train/nn/kernels.py`), over the plain way: time of a training step.
+(`ser/train/nn/kernels/`), over the plain way: time of a training step.
 
     python benchmarks/inplace_gradients.py [--rounds 15] [--steps 20]
     python benchmarks/inplace_gradients.py --products [--rounds 15]
@@ -24,11 +24,12 @@ from ser.train.loop.config import make_config
 from ser.train.loop.data import Data, Resident
 from ser.train.loop.optimisation import AdamW
 from ser.train.loop.trainer import Stack
-from ser.train.nn import inplace_gradients, kernels
+from ser.train.nn import inplace_gradients
+from ser.train.nn.kernels import compiler, products
 from ser.train.nn.parameters import block
 from ser.workers.threads import keep_memory
 
-WIDTH = kernels.width()
+WIDTH = compiler.width()
 WAYS = {"plain": (False, 0), "in place": (True, 0), "compiled": (True, WIDTH)}
 CASES = {
     "cross_attention, pooled, 1 run": ("cross_attention", 1, {}),
@@ -47,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_memory()
     if given.products:
-        products(given.rounds)
+        compare_products(given.rounds)
         return
     random = np.random.default_rng(0)
     blocks = [
@@ -69,7 +70,7 @@ def main() -> None:
         print(f"| {case} | " + " | ".join(f"{v:.2f}" for v in [*map(statistics.median, times.values()), *ratios]) + " |")
 
 
-def products(rounds: int) -> None:
+def compare_products(rounds: int) -> None:
     """The table of `--products`."""
     hidden = 384
     layer = [(hidden, hidden), (hidden, hidden), (hidden, 4 * hidden), (4 * hidden, hidden)]
@@ -82,7 +83,7 @@ def products(rounds: int) -> None:
     weights, gradients, means, squares = (
         [part.view(1, *shape) for part, shape in zip(b.split(sizes, 1), shapes, strict=True)] for b in blocks
     )
-    step = kernels.Step(1, 0.9, 0.1, 0.999, 0.001, 1, 1e-8, 1e-4)
+    step = products.Step(1, 0.9, 0.1, 0.999, 0.001, 1, 1e-8, 1e-4)
     print("| rows | x W + b, torch, ms | compiled | g W^T, torch | compiled | gradient and AdamW, torch | compiled |")
     print("|" + " --- |" * 7)
     for rows in (1, 4, 8, 16, 32):
@@ -95,13 +96,13 @@ def products(rounds: int) -> None:
 
         def compiled_adam(xs: list[Tensor] = xs, gs: list[Tensor] = gs) -> None:
             for x, g, *state in zip(xs, gs, weights, means, squares, strict=True):
-                kernels.update(x, g, *(part.flatten(1) for part in state), step)
+                products.update(x, g, *(part.flatten(1) for part in state), step)
 
         ways: list[Callable[[], object]] = [
             lambda xs=xs, biases=biases: [torch.baddbmm(*given) for given in zip(biases, xs, weights, strict=True)],
-            lambda xs=xs, biases=biases: [kernels.forward(*given) for given in zip(xs, weights, biases, strict=True)],
+            lambda xs=xs, biases=biases: [products.forward(*given) for given in zip(xs, weights, biases, strict=True)],
             lambda gs=gs: [torch.bmm(g, w.mT) for g, w in zip(gs, weights, strict=True)],
-            lambda gs=gs: [kernels.backward(g, w) for g, w in zip(gs, weights, strict=True)],
+            lambda gs=gs: [products.backward(g, w) for g, w in zip(gs, weights, strict=True)],
             adam,
             compiled_adam,
         ]
@@ -117,7 +118,7 @@ def products(rounds: int) -> None:
 def choose(way: str) -> None:
     """Compute the steps that follow, of stacks that are made now, in this way."""
     inplace_gradients.ENABLED, width = WAYS[way]
-    kernels.width = lambda: width  # type: ignore[assignment]
+    compiler.width = lambda: width  # type: ignore[assignment]
 
 
 def measure(stacks: dict[str, Stack], rounds: int, steps: int) -> dict[str, list[float]]:

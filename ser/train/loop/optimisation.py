@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from ser.errors import ConfigError
-from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import Gradients
+from ser.train.nn.kernels import products
 from ser.train.nn.parameters import block
 
 WARM_UP = 0.1  # of the steps, for `cosine` and `linear`
@@ -137,7 +137,7 @@ class AdamW:
         if views is not None:
             numbers = self._numbers(lr)
             for (x, g), (w, m, q) in zip(factors, views.factored, strict=True):
-                kernels.update(x, g, w, m, q, numbers)
+                products.update(x, g, w, m, q, numbers)
 
     def _views(self, blocks: tuple[Tensor, ...], factored: list[slice], written: list[slice]) -> Views:
         """The blocks of weights, gradient and moving means in parts, which are mostly those of the step before."""
@@ -148,9 +148,9 @@ class AdamW:
             self.views = Views(key, parts, [[b[:, part] for b in (weights, *means)] for part in factored])
         return self.views
 
-    def _numbers(self, lr: float) -> kernels.Step:
+    def _numbers(self, lr: float) -> products.Step:
         count, (first, second) = float(self.steps), BETAS
-        return kernels.Step(
+        return products.Step(
             decay=1 - lr * self.weight_decay,
             keep_mean=first,
             add_mean=1 - first,

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser.train.nn import kernels
+from ser.train.nn.kernels import products
 from ser.train.nn.layers import Linear, is_traced
 
 PAYS = 0.8  # of the multiplications of the usual order: from there the other one is faster
@@ -99,9 +99,9 @@ class _FewKeys(torch.autograd.Function):
         for many, few in spans:
             k, v = keys[few].flatten(0, 1), values[few].flatten(0, 1)
             scores = x.new_empty(many.stop - many.start, len(k))
-            kernels.times_transposed(x[many], k, scores)
+            products.times_transposed(x[many], k, scores)
             found = (scores.view(len(scores), *bias[few].shape) + bias[few]).softmax(1)
-            kernels.times(found.view(scores.shape), v, out[many])
+            products.times(found.view(scores.shape), v, out[many])
             weights.append(found)
         ctx.spans = spans
         ctx.save_for_backward(x, keys, values, *weights)
@@ -116,12 +116,12 @@ class _FewKeys(torch.autograd.Function):
         for (many, few), found in zip(ctx.spans, weights, strict=True):
             k, v, flat = keys[few].flatten(0, 1), values[few].flatten(0, 1), found.flatten(1)
             of_scores = torch.empty_like(found)
-            kernels.times_transposed(gradient[many], v, of_scores.flatten(1))
-            kernels.transposed_times(flat, gradient[many], of_values[few].flatten(0, 1))
+            products.times_transposed(gradient[many], v, of_scores.flatten(1))
+            products.transposed_times(flat, gradient[many], of_values[few].flatten(0, 1))
             of_scores = torch._softmax_backward_data(of_scores, found, 1, found.dtype)
             torch.sum(of_scores, 0, out=of_bias[few])
-            kernels.times(of_scores.flatten(1), k, inward[many])
-            kernels.transposed_times(of_scores.flatten(1), x[many], of_keys[few].flatten(0, 1))
+            products.times(of_scores.flatten(1), k, inward[many])
+            products.transposed_times(of_scores.flatten(1), x[many], of_keys[few].flatten(0, 1))
         return inward, of_keys, of_bias, of_values, None
 
 
@@ -134,9 +134,9 @@ class _FewQueries(torch.autograd.Function):
         for many, few in spans:
             q = queries[few].flatten(0, 1)
             scores = x.new_empty(many.stop - many.start, len(q))
-            kernels.times_transposed(x[many], q, scores)
+            products.times_transposed(x[many], q, scores)
             weights.append(scores.softmax(0))
-            kernels.transposed_times(weights[-1], x[many], out[few].flatten(0, 1))
+            products.transposed_times(weights[-1], x[many], out[few].flatten(0, 1))
         ctx.spans = spans
         ctx.save_for_backward(x, queries, *weights)
         return out
@@ -148,8 +148,8 @@ class _FewQueries(torch.autograd.Function):
         inward, of_queries = torch.empty_like(x), torch.empty_like(queries)
         for (many, few), found in zip(ctx.spans, weights, strict=True):
             q, g, of_scores = queries[few].flatten(0, 1), gradient[few].flatten(0, 1), torch.empty_like(found)
-            kernels.times_transposed(x[many], g, of_scores)
+            products.times_transposed(x[many], g, of_scores)
             of_scores = torch._softmax_backward_data(of_scores, found, 0, found.dtype)
-            kernels.times(torch.cat([found, of_scores], 1), torch.cat([g, q]), inward[many])
-            kernels.transposed_times(of_scores, x[many], of_queries[few].flatten(0, 1))
+            products.times(torch.cat([found, of_scores], 1), torch.cat([g, q]), inward[many])
+            products.transposed_times(of_scores, x[many], of_queries[few].flatten(0, 1))
         return inward, of_queries, None

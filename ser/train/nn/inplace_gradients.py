@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.nn import kernels
+from ser.train.nn.kernels import compiler, products
 
 LARGE = 1 << 16  # numbers of a weight from which it pays
 MANY, FEW = 256, 8  # inputs from which, and outputs up to which, `turned` is faster
@@ -31,7 +31,7 @@ ENABLED = os.environ.get("SER_INPLACE_GRADIENTS", "1") != "0"
 
 def are_compiled() -> bool:
     """True if `ser.train.nn.kernels` computes the products of large weights in training on a CPU."""
-    return ENABLED and kernels.width() > 0
+    return ENABLED and compiler.width() > 0
 
 
 class Factors(NamedTuple):
@@ -70,9 +70,9 @@ class Weight(nn.Parameter):
 
     def evaluates(self, x: Tensor) -> bool:
         """True if compiled products evaluate x of many rows: with a weight in training, for which they are compiled anyway."""
-        if not self.watched or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or x.shape[1] <= kernels.ROWS:
+        if not self.watched or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or x.shape[1] <= products.ROWS:
             return False
-        return kernels.fit(x, self)
+        return products.fit(x, self)
 
     def watch(self) -> None:
         """From now on clear a stale gradient before autograd adds to it."""
@@ -107,7 +107,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         out: Tensor = _Affine.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return out
     if isinstance(weight, Weight) and weight.evaluates(x):
-        return kernels.forward(x, weight, bias)
+        return products.forward(x, weight, bias)
     return torch.baddbmm(bias, x, weight)
 
 
@@ -147,8 +147,8 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.weight, ctx.fit = weight, kernels.fit(x, weight)
-        return kernels.forward(x, weight, bias) if ctx.fit else torch.baddbmm(bias, x, weight)
+        ctx.weight, ctx.fit = weight, products.fit(x, weight)
+        return products.forward(x, weight, bias) if ctx.fit else torch.baddbmm(bias, x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, Tensor]:
@@ -156,7 +156,7 @@ class _Affine(torch.autograd.Function):
         take(ctx.weight, x, gradient, ctx.fit)
         inward = None
         if ctx.needs_input_grad[0]:
-            inward = kernels.backward(gradient, weight) if ctx.fit else torch.bmm(gradient, weight.transpose(1, 2))
+            inward = products.backward(gradient, weight) if ctx.fit else torch.bmm(gradient, weight.transpose(1, 2))
         return inward, None, gradient.sum(1, keepdim=True)
 
 
@@ -166,14 +166,14 @@ def take(weight: Weight, x: Tensor, g: Tensor, fit: bool) -> None:
     Args:
         fit: the compiled products are used.
     """
-    if weight.stale and fit and x.shape[1] <= kernels.ROWS:
+    if weight.stale and fit and x.shape[1] <= products.ROWS:
         weight.factors = Factors(x.detach().contiguous(), g.detach().contiguous())
     elif weight.grad is not None:
         write(weight)
         weight.squares = []
         for into, source, own in zip(weight.grad, x, g, strict=True):
             if weight.stale and fit:
-                kernels.transposed_times(source, own, into)
+                products.transposed_times(source, own, into)
             elif weight.stale:
                 torch.mm(source.t(), own, out=into)
             else:

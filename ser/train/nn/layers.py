@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import Weight, affine
+from ser.train.nn.kernels import passes
 from ser.train.nn.streams import GpuBits
 
 EMBEDDING = 128  # size of learned word-piece embeddings
@@ -138,7 +138,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         if (draws := self.draws(x, x[0].numel())) is not None:
-            out: Tensor = kernels.Dropped.apply(x, draws)  # type: ignore[no-untyped-call]
+            out: Tensor = passes.Dropped.apply(x, draws)  # type: ignore[no-untyped-call]
             return out
         keep = self.keep
         if isinstance(self.generators, GpuBits):
@@ -156,16 +156,16 @@ class Dropout(nn.Module):
     def of_gelu(self, x: Tensor) -> Tensor:
         """Dropout of GELU(x)."""
         draws = self.draws(x, x[0].numel())
-        out: Tensor = self(F.gelu(x)) if draws is None else kernels.GeluDropped.apply(x, draws)  # type: ignore[no-untyped-call]
+        out: Tensor = self(F.gelu(x)) if draws is None else passes.GeluDropped.apply(x, draws)  # type: ignore[no-untyped-call]
         return out
 
-    def draws(self, x: Tensor, numbers: int) -> kernels.Draws | None:
+    def draws(self, x: Tensor, numbers: int) -> passes.Draws | None:
         """The draws of a compiled pass over `numbers` of each run of such a tensor; None where there is no such pass."""
-        if not self.training or self.p == 0 or isinstance(self.generators, GpuBits) or not kernels.drops(x, numbers):
+        if not self.training or self.p == 0 or isinstance(self.generators, GpuBits) or not passes.drops(x, numbers):
             return None
         streams = [stream for stream in self.generators if not isinstance(stream, torch.Generator)]
         bits = [stream.random_raw(-(-numbers // 4)) for stream in streams]
-        return kernels.Draws(bits, self.keep, STEPS / self.keep) if bits else None
+        return passes.Draws(bits, self.keep, STEPS / self.keep) if bits else None
 
 
 class Embedding(nn.Module):

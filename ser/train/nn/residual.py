@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import take
+from ser.train.nn.kernels import passes, products
 from ser.train.nn.layers import Dropout, LayerNorm, Linear
 
 
@@ -40,15 +40,15 @@ def residual(
 class _Draws(NamedTuple):
     """Those of dropout after GELU, if there is any, and at the end."""
 
-    inner: kernels.Draws | None
-    outer: kernels.Draws
+    inner: passes.Draws | None
+    outer: passes.Draws
 
 
 def _draws(x: Tensor, layers: Sequence[Linear], dropout: Dropout, gelu: bool) -> _Draws | None:
     """The draws of the function for `x (runs, rows, H)`; None where the layers are called one after another."""
     if not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return None
-    if not all(layer.weight.stale and kernels.fit(x, layer.weight) for layer in layers):
+    if not all(layer.weight.stale and products.fit(x, layer.weight) for layer in layers):
         return None
     inner = dropout.draws(x, x.shape[1] * layers[0].weight.shape[2]) if gelu else None
     outer = None if gelu and inner is None else dropout.draws(x, x[0].numel())
@@ -60,12 +60,12 @@ class _Residual(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, source: Tensor, draws: _Draws, gain: Tensor, shift: Tensor, *layers: Tensor) -> Tensor:
-        h = kernels.forward(source, *layers[:2]) if layers else source
+        h = products.forward(source, *layers[:2]) if layers else source
         between: list[Tensor] = []  # what comes out of the first layer, and what goes into the second
         if more := layers[2:]:
-            between = [h, h if draws.inner is None else kernels.gelu_dropped(h, draws.inner)]
-            h = kernels.forward(between[1], *more)
-        out, normal = kernels.residual_norm(x, h, draws.outer, gain, shift)
+            between = [h, h if draws.inner is None else passes.gelu_dropped(h, draws.inner)]
+            h = products.forward(between[1], *more)
+        out, normal = passes.residual_norm(x, h, draws.outer, gain, shift)
         ctx.draws, ctx.weights = draws, layers[::2]
         ctx.save_for_backward(source, gain, *normal, *between)
         return out
@@ -73,7 +73,7 @@ class _Residual(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         source, gain, z, factors, *between = ctx.saved_tensors
-        found = kernels.residual_norm_gradient(gradient, kernels.Normal(z, factors), ctx.draws.outer, gain)
+        found = passes.residual_norm_gradient(gradient, passes.Normal(z, factors), ctx.draws.outer, gain)
         g, bias = found.h, found.bias[:, None]
         if not ctx.weights:
             return found.x, g, None, found.gain, found.shift
@@ -81,10 +81,10 @@ class _Residual(torch.autograd.Function):
         more: tuple[Tensor | None, ...] = ()
         for own in second:
             take(own, between[1], g, fit=True)
-            g, more = kernels.backward(g, own), (None, bias)
+            g, more = products.backward(g, own), (None, bias)
             if ctx.draws.inner is not None:
-                g = kernels.gelu_gradient(g, between[0], ctx.draws.inner)
-            bias = kernels.row_sums(g)
+                g = passes.gelu_gradient(g, between[0], ctx.draws.inner)
+            bias = passes.row_sums(g)
         take(weight, source, g, fit=True)
-        inward = kernels.backward(g, weight) if ctx.needs_input_grad[1] else None
+        inward = products.backward(g, weight) if ctx.needs_input_grad[1] else None
         return found.x, inward, None, found.gain, found.shift, None, bias, *more

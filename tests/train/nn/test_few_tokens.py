@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ser.train.nn import few_tokens, kernels
+from ser.train.nn import few_tokens
 from ser.train.nn.attention import Attention
+from ser.train.nn.kernels import compiler
 from ser.train.nn.sequences import Packing
 
 SIZE, HEADS, BATCH = 64, 4, 3
@@ -41,8 +42,8 @@ def test_the_order_of_products_changes_rounding_only(
 ) -> None:
     if width:
         pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: width)
-    monkeypatch.setattr(kernels, "is_wide", lambda: True)
+    monkeypatch.setattr(compiler, "width", lambda: width)
+    monkeypatch.setattr(compiler, "is_wide", lambda: True)
     monkeypatch.setattr(few_tokens, "LEAST", 0)
     calls: list[str] = []
     for name in ("of_few_keys", "of_few_queries"):

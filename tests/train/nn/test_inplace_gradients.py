@@ -15,8 +15,9 @@ from ser.train.loop import trainer
 from ser.train.loop.config import make_config
 from ser.train.loop.data import Data
 from ser.train.loop.trainer import train
-from ser.train.nn import inplace_gradients, kernels
+from ser.train.nn import inplace_gradients
 from ser.train.nn.inplace_gradients import LARGE, Gradients, InPlaceGradients, affine, is_turned, write
+from ser.train.nn.kernels import compiler, products
 from ser.train.nn.layers import Linear
 from ser.train.nn.parameters import Parameters
 
@@ -81,7 +82,7 @@ def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Gradients of few rows are written; or kept as factors, by functions that are compiled on this processor too."""
     if request.param:
         pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8 if request.param else 0)
+    monkeypatch.setattr(compiler, "width", lambda: 8 if request.param else 0)
     return bool(request.param)
 
 
@@ -139,7 +140,7 @@ def test_without_them_training_is_the_same_but_for_rounding(
 
 def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     counts = []
     for size in (FEW, 40):
         stack = trainer.Stack(data(), make_config("mlp", batch_size=size), [1], None)
@@ -150,19 +151,19 @@ def test_of_few_rows_the_gradient_is_not_written(data: Callable[..., Data], monk
 
 def test_many_rows_are_evaluated_by_the_products_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
-    monkeypatch.setattr(kernels, "is_wide", lambda: True)
-    calls, own = [], kernels.forward
+    monkeypatch.setattr(compiler, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "is_wide", lambda: True)
+    calls, own = [], products.forward
 
     def counted(x: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
         calls.append(x.shape[1])
         return own(x, *given)
 
-    monkeypatch.setattr(kernels, "forward", counted)
+    monkeypatch.setattr(products, "forward", counted)
     layers = [Parameters([partial(Linear, SIZE, SIZE)] * 2, in_place=in_place) for in_place in (True, False)]
     layers[1].theta.data.copy_(layers[0].theta.data)
     with torch.no_grad():
-        for rows in (kernels.ROWS, 100):
+        for rows in (products.ROWS, 100):
             x = torch.randn(2, rows, SIZE, generator=torch.Generator().manual_seed(rows))
             torch.testing.assert_close(*(layer.head(x) for layer in layers), rtol=1e-5, atol=1e-5)
     assert calls == [100]
@@ -171,7 +172,7 @@ def test_many_rows_are_evaluated_by_the_products_of_training(monkeypatch: pytest
 @pytest.mark.parametrize(("value", "enabled"), [("0", False), ("1", True)])
 def test_the_environment_leaves_all_gradients_to_autograd(value: str, enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SER_INPLACE_GRADIENTS", value)
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     spec = importlib.util.spec_from_file_location("read_again", inplace_gradients.__file__)
     assert spec is not None
     assert spec.loader is not None

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from ser.train.loop.optimisation import AdamW
-from ser.train.nn import kernels
 from ser.train.nn.inplace_gradients import Factors, Gradients
+from ser.train.nn.kernels import compiler, passes, products
 from ser.train.nn.layers import Dropout
 from ser.train.nn.streams import bits
 
 RUNS, INPUTS, OUTPUTS = 2, 88, 96  # not multiples of a tile
 
-STEP = kernels.Step(0.99, 0.9, 0.1, 0.999, 0.001, 1.5, 1e-8, 1e-3)
+STEP = products.Step(0.99, 0.9, 0.1, 0.999, 0.001, 1.5, 1e-8, 1e-3)
 
 
 class OnlyFactors(Gradients):
@@ -40,22 +40,22 @@ def draw(*shape: int) -> Tensor:
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Rows of a batch; then numbers in a register, and if it has AVX-512's: any processor has code for both."""
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: request.param[1])
-    monkeypatch.setattr(kernels, "is_wide", lambda: request.param[2])
-    kernels.build.cache_clear()
+    monkeypatch.setattr(compiler, "width", lambda: request.param[1])
+    monkeypatch.setattr(compiler, "is_wide", lambda: request.param[2])
+    products.build.cache_clear()
     yield int(request.param[0])
-    kernels.build.cache_clear()
+    products.build.cache_clear()
 
 
 def test_compiled_steps_are_those_of_torch(rows: int) -> None:
     x, g = draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS).transpose(0, 1).contiguous().transpose(0, 1)
     whole = draw(RUNS, 3 + INPUTS * OUTPUTS + 10)  # of a block, in which a run's weight does not begin at a round address
     weight, bias = whole[:, 3:-10].view(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
-    assert kernels.fit(x, weight)
+    assert products.fit(x, weight)
     exact = torch.baddbmm(bias.double(), x.double(), weight.double())
-    torch.testing.assert_close(kernels.forward(x, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(products.forward(x, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
     exact = g.double() @ weight.double().transpose(1, 2)
-    torch.testing.assert_close(kernels.backward(g, weight).double(), exact, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(products.backward(g, weight).double(), exact, rtol=1e-5, atol=1e-4)
 
     theirs = whole.double().requires_grad_()
     ours = whole.clone().requires_grad_()
@@ -69,70 +69,70 @@ def test_compiled_steps_are_those_of_torch(rows: int) -> None:
         expected.step()
         torch.testing.assert_close(ours.detach().double(), theirs.detach(), rtol=1e-5, atol=2e-6)
     assert float(optimiser.steps) == 3
-    alone = kernels.forward(x[1:], weight[1:], bias[1:])
-    assert torch.equal(alone, kernels.forward(x, weight, bias)[1:])
+    alone = products.forward(x[1:], weight[1:], bias[1:])
+    assert torch.equal(alone, products.forward(x, weight, bias)[1:])
 
 
 @pytest.mark.parametrize("rows", [1, 6, 17])
 def test_the_bits_do_not_depend_on_the_registers(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     x, g, weight, bias = draw(1, rows, INPUTS), draw(1, rows, OUTPUTS), draw(1, INPUTS, OUTPUTS), draw(1, 1, OUTPUTS)
     found = []
     for wide in (True, False):
-        monkeypatch.setattr(kernels, "is_wide", lambda wide=wide: wide)
-        kernels.build.cache_clear()
+        monkeypatch.setattr(compiler, "is_wide", lambda wide=wide: wide)
+        products.build.cache_clear()
         state = [draw(1, INPUTS * OUTPUTS).abs() for _ in range(3)]
-        kernels.update(x, g, *state, STEP)
-        found.append((kernels.forward(x, weight, bias), kernels.backward(g, weight), *state))
-    kernels.build.cache_clear()
+        products.update(x, g, *state, STEP)
+        found.append((products.forward(x, weight, bias), products.backward(g, weight), *state))
+    products.build.cache_clear()
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("rows", [33, 48])
 def test_many_rows_are_those_of_each_alone(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     x, g = draw(RUNS, rows, INPUTS), draw(RUNS, rows, OUTPUTS)
     weight, bias = draw(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
-    forward, backward = kernels.forward(x, weight, bias), kernels.backward(g, weight)
+    forward, backward = products.forward(x, weight, bias), products.backward(g, weight)
     for row in range(rows):
         one = slice(row, row + 1)
-        assert torch.equal(forward[:, one], kernels.forward(x[:, one], weight, bias))
-        assert torch.equal(backward[:, one], kernels.backward(g[:, one], weight))
+        assert torch.equal(forward[:, one], products.forward(x[:, one], weight, bias))
+        assert torch.equal(backward[:, one], products.backward(g[:, one], weight))
 
 
 def test_rows_that_runs_share_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     shared, weight, bias = draw(1, 48, INPUTS).expand(RUNS, -1, -1), draw(RUNS, INPUTS, OUTPUTS), draw(RUNS, 1, OUTPUTS)
-    expected = kernels.forward(shared.contiguous(), weight, bias)
+    expected = products.forward(shared.contiguous(), weight, bias)
     monkeypatch.setattr(torch.Tensor, "contiguous", lambda x: x if x.is_contiguous() else pytest.fail("a copy"))
-    assert torch.equal(kernels.forward(shared, weight, bias), expected)
+    assert torch.equal(products.forward(shared, weight, bias), expected)
 
 
 @pytest.mark.parametrize("inputs", [INPUTS, 20, 8])
 @pytest.mark.parametrize("wide", [True, False])
 def test_the_gradient_of_many_rows_is_that_of_torch(inputs: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
-    monkeypatch.setattr(kernels, "is_wide", lambda: wide)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "is_wide", lambda: wide)
     for rows in (33, 100):
         x, g = draw(rows, inputs), draw(OUTPUTS, rows).t()
         whole = torch.full((inputs + 2, OUTPUTS), torch.nan)
-        kernels.transposed_times(x, g, whole[1:-1])
+        products.transposed_times(x, g, whole[1:-1])
         torch.testing.assert_close(whole[1:-1].double(), x.double().t() @ g.double(), rtol=1e-5, atol=1e-4)
         assert whole[[0, -1]].isnan().all()
 
 
 def test_products_of_parts_of_wider_rows_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
     x, g, w = draw(40, 2 * INPUTS)[:, :INPUTS], draw(40, 2 * OUTPUTS)[:, :OUTPUTS], draw(INPUTS, 2 * OUTPUTS)[:, :OUTPUTS]
     out, inward, gradient = torch.empty(40, OUTPUTS), torch.empty(40, INPUTS), torch.empty(INPUTS, OUTPUTS)
-    kernels.times(x, w, out)
-    kernels.times_transposed(g, w, inward)
-    kernels.transposed_times(x, g, gradient)
+    products.times(x, w, out)
+    products.times_transposed(g, w, inward)
+    products.transposed_times(x, g, gradient)
     torch.testing.assert_close(out, x @ w, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(inward, g @ w.t(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(gradient, x.t() @ g, rtol=1e-4, atol=1e-4)
@@ -156,17 +156,17 @@ def test_dropout_is_that_of_torch_bit_for_bit(
     pytest.importorskip("llvmlite")
     found = []
     for numbers in (0, width):
-        monkeypatch.setattr(kernels, "width", lambda numbers=numbers: numbers)
+        monkeypatch.setattr(compiler, "width", lambda numbers=numbers: numbers)
         layer, x = Dropout(p), draw(*shape).requires_grad_()
         layer.generators = [bits(seed, "dropout") for seed in range(len(x))]
-        assert kernels.drops(x, x[0].numel()) == (numbers > 0 and x[0].numel() % width == 0)
+        assert passes.drops(x, x[0].numel()) == (numbers > 0 and x[0].numel() % width == 0)
         out = layer(x)
         out.backward(draw(*shape[:-2], shape[-1], shape[-2]).mT)
         found.append((out.detach(), x.grad))
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
     assert bool((found[0][0] == 0).any()) == (p == 0.3)
-    assert not kernels.drops(draw(2, 0, 16), 0)
+    assert not passes.drops(draw(2, 0, 16), 0)
 
 
 @pytest.mark.parametrize("p", [0.0001, 0.3])
@@ -178,7 +178,7 @@ def test_gelu_with_dropout_is_that_of_torch(p: float, width: int, monkeypatch: p
     x, outer = torch.stack([some, some.flip(0)]).view(2, 50, 80), draw(2, 80, 50).mT
     found = []
     for numbers in (0, width):
-        monkeypatch.setattr(kernels, "width", lambda numbers=numbers: numbers)
+        monkeypatch.setattr(compiler, "width", lambda numbers=numbers: numbers)
         layer, given = Dropout(p), x.clone().requires_grad_()
         layer.generators = [bits(seed, "dropout") for seed in range(2)]
         out = layer.of_gelu(given)
@@ -194,11 +194,11 @@ def test_gelu_with_dropout_is_that_of_torch(p: float, width: int, monkeypatch: p
 
 
 def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "width", lambda: 8)
-    monkeypatch.setattr(kernels, "is_wide", lambda: False)
+    monkeypatch.setattr(compiler, "width", lambda: 8)
+    monkeypatch.setattr(compiler, "is_wide", lambda: False)
     weight = draw(1, 88, 32)
-    assert kernels.fit(draw(1, 32, 88), weight)
-    assert kernels.fit(draw(5, 32, 88), weight.expand(5, -1, -1))
+    assert products.fit(draw(1, 32, 88), weight)
+    assert products.fit(draw(5, 32, 88), weight.expand(5, -1, -1))
     for x, w in (
         (draw(1, 33, 88), weight),
         (draw(1, 0, 88), weight),
@@ -206,34 +206,34 @@ def test_few_rows_and_whole_registers_are_asked_for(monkeypatch: pytest.MonkeyPa
         (draw(1, 4, 88), weight[..., :24]),
         (draw(1, 4, 88).double(), weight.double()),
     ):
-        assert not kernels.fit(x, w)
-    monkeypatch.setattr(kernels, "is_wide", lambda: True)
-    assert kernels.fit(draw(1, 33, 88), weight)
-    monkeypatch.setattr(kernels, "width", lambda: 0)
-    assert not kernels.fit(draw(1, 4, 88), weight)
+        assert not products.fit(x, w)
+    monkeypatch.setattr(compiler, "is_wide", lambda: True)
+    assert products.fit(draw(1, 33, 88), weight)
+    monkeypatch.setattr(compiler, "width", lambda: 0)
+    assert not products.fit(draw(1, 4, 88), weight)
 
 
 def test_without_llvmlite_or_if_asked_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kernels.width.__wrapped__() in (0, 8)
-    monkeypatch.setattr(kernels, "SETTING", "0")
-    assert kernels.width.__wrapped__() == 0
-    monkeypatch.setattr(kernels, "SETTING", "")
+    assert compiler.width.__wrapped__() in (0, 8)
+    monkeypatch.setattr(compiler, "SETTING", "0")
+    assert compiler.width.__wrapped__() == 0
+    monkeypatch.setattr(compiler, "SETTING", "")
     monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
-    assert kernels.width.__wrapped__() == 0
+    assert compiler.width.__wrapped__() == 0
 
 
 @pytest.mark.parametrize("width", [8, 16])
 @pytest.mark.parametrize("rows", [1, 9, 40])
 def test_the_end_of_a_layer_is_that_of_torch(rows: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr(kernels, "width", lambda: width)
+    monkeypatch.setattr(compiler, "width", lambda: width)
     x, h, outer = (draw(2, rows, 96 + k)[..., :96] for k in range(3))  # whose rows do not lie side by side
     gain, shift, dropout = draw(2, 96), draw(2, 95 + 1) + 3, Dropout(0.3)
     dropout.generators = [bits(seed, "dropout") for seed in range(2)]
     draws = dropout.draws(x, rows * 96)
     assert draws is not None
-    out, normal = kernels.residual_norm(x, h, draws, gain, shift)
-    ours = kernels.residual_norm_gradient(outer, normal, draws, gain)
+    out, normal = passes.residual_norm(x, h, draws, gain, shift)
+    ours = passes.residual_norm_gradient(outer, normal, draws, gain)
 
     kept = torch.stack([torch.from_numpy(own.view("uint16")[: rows * 96].copy().astype("int64")) for own in draws.bits])
     factors = (kept < draws.limit).view(2, rows, 96) * draws.scale
@@ -244,8 +244,8 @@ def test_the_end_of_a_layer_is_that_of_torch(rows: int, width: int, monkeypatch:
     torch.testing.assert_close(out.double(), theirs.detach(), rtol=1e-5, atol=1e-5)
     for own, part in zip(ours, exact, strict=False):
         torch.testing.assert_close(own.double(), part.grad, rtol=1e-5, atol=1e-4)
-    torch.testing.assert_close(ours.bias[:, None], kernels.row_sums(ours.h))
+    torch.testing.assert_close(ours.bias[:, None], passes.row_sums(ours.h))
     torch.testing.assert_close(ours.bias, ours.h.sum(1), rtol=1e-5, atol=1e-5)
     assert bool((factors == 0).any())
-    alone = kernels.residual_norm(x[1:], h[1:], draws._replace(bits=draws.bits[1:]), gain[1:], shift[1:])[0]
+    alone = passes.residual_norm(x[1:], h[1:], draws._replace(bits=draws.bits[1:]), gain[1:], shift[1:])[0]
     assert torch.equal(alone, out[1:])

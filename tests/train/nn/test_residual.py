@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ser.train.nn import few_tokens, kernels
+from ser.train.nn import few_tokens
 from ser.train.nn.inplace_gradients import InPlaceGradients, write
+from ser.train.nn.kernels import compiler, passes
 from ser.train.nn.layers import Dropout
 from ser.train.nn.parameters import Parameters
 from ser.train.nn.streams import bits
@@ -64,18 +65,18 @@ def steps(way: str, runs: list[int], batch: int, norm: str = "post") -> tuple[Te
 @pytest.mark.parametrize("way", WAYS)
 def test_a_layer_is_the_same_but_for_rounding(way: str, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    calls, own = [], kernels.residual_norm
+    calls, own = [], passes.residual_norm
 
     def counted(*given: Any) -> Any:
         calls.append(1)
         return own(*given)
 
-    monkeypatch.setattr(kernels, "residual_norm", counted)
-    monkeypatch.setattr(kernels, "is_wide", lambda: True)
+    monkeypatch.setattr(passes, "residual_norm", counted)
+    monkeypatch.setattr(compiler, "is_wide", lambda: True)
     monkeypatch.setattr(few_tokens, "LEAST", 0)
     found = {}
     for width in (0, 8):
-        monkeypatch.setattr(kernels, "width", lambda width=width: width)
+        monkeypatch.setattr(compiler, "width", lambda width=width: width)
         found[width] = steps(way, [4] if "many" in way else [3, 4], batch)  # frames are trained one run at a time
         assert bool(calls) == (width > 0)
     assert len(calls) == 3 * {"frames, of one vector": 1, "twice": 4}.get(way, 2)
@@ -86,5 +87,5 @@ def test_a_layer_is_the_same_but_for_rounding(way: str, batch: int, monkeypatch:
 
 
 def test_before_the_norm_layers_are_called_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "residual_norm", None)
+    monkeypatch.setattr(passes, "residual_norm", None)
     assert all(part.isfinite().all() for part in steps("pooled", [1], 4, "pre"))
