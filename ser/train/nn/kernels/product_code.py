@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from ser.train.nn.kernels.products import INPUTS
+from ser.train.nn.kernels.compiler import INPUTS
 from ser.train.nn.kernels.vectors import FLOAT, Function, integer
 
 LINE = 16  # numbers that come into the cache together

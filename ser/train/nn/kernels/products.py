@@ -14,7 +14,7 @@ from ser.train.nn.kernels import compiler
 ROWS = 32  # most of a batch for `update`, and for the products without AVX-512
 TILE = 16  # rows that the products go through at a time where there are more than ROWS
 STEP = 8  # fewer rows are filled up to a multiple of it: functions are compiled for each number, and rows of zeros cost nothing
-INPUTS, VECTORS = 4, 2  # K of a weight is a multiple of the one, N of as many registers
+VECTORS = 2  # N of a weight is a multiple of as many registers
 
 
 class Step(ctypes.Structure):
@@ -46,7 +46,7 @@ def fit(x: Tensor, weight: Tensor) -> bool:
     """True if the products are used for `x (runs, rows, K)` and `weight (runs, K, N)`; the number of runs does not count."""
     if not compiler.width() or x.dtype != torch.float32 or (x.shape[1] > ROWS and not compiler.is_wide()):
         return False
-    return not (x.shape[1] == 0 or weight.shape[1] % INPUTS or weight.shape[2] % (VECTORS * compiler.width()))
+    return not (x.shape[1] == 0 or weight.shape[1] % compiler.INPUTS or weight.shape[2] % (VECTORS * compiler.width()))
 
 
 @cache
