@@ -4,33 +4,25 @@ Nothing else is imported: a saved head or a record says which parts it needs, an
 user named is kept in the environment variable `SER_PARTS`, so that worker processes know it too; a user may also set it.
 """
 
-import hashlib
 import os
 import pickle
 import re
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
-from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict, TypeVar
 
 from ser.errors import ConfigError
-from ser.files import why
+from ser.outside_modules import OtherKindError, forget, imported, module_of_file, plugin_of, sha256_of
 
 # References with `;` between them, each with `#` and the SHA-256 of its source once it is loaded.
 VARIABLE = "SER_PARTS"
 T = TypeVar("T")
 FORMS = "FILE.py:NAME, FILE.py or MODULE:NAME"
 _REFERENCE = re.compile(r"(?P<source>(?P<file>[^;#]+\.py)(?=:|$)|[A-Za-z_][\w.]*(?=:))(:(?P<attribute>[A-Za-z_]\w*))?")
-
-
-class OtherKindError(ConfigError):
-    """A file or module that the user named is of another kind than what was looked for."""
 
 
 class PartFacts(TypedDict):
@@ -142,7 +134,7 @@ def unpickle(data: bytes) -> Any:
     """Unpickle an object of this program in a worker process; the files that it may be of are run before."""
     for reference, _ in _trusted().values():
         if (file := _file(reference)) is not None:
-            _module_of(file, reference)
+            module_of_file(file, reference)
     return pickle.loads(data)
 
 
@@ -226,15 +218,15 @@ def _of_package(package: str, kind: str, group: str, name: str) -> Part:
         packages = " and ".join(sorted(str(p.dist and p.dist.name) for p in points))
         raise ConfigError(f"{kind} {name} is offered by {packages}", action=f"Name one: {points[0].value}.")
     (point,) = points
-    module = _imported(point.module, f"{kind} {name} of the package {point.dist and point.dist.name}")
-    plugin = _plugin(package, kind, f"{kind} {name} ({point.value})", module, point.attr or "")
+    module = imported(point.module, f"{kind} {name} of the package {point.dist and point.dist.name}")
+    plugin = plugin_of(package, kind, f"{kind} {name} ({point.value})", module, point.attr or "")
     facts: PartFacts = {
         "kind": kind,
         "name": name,
         "module": point.module,
         "package": None if point.dist is None else point.dist.name,
         "version": None if point.dist is None else point.dist.version,
-        "sha256": _hash_of(module),
+        "sha256": sha256_of(module),
     }
     return Part(plugin, facts)
 
@@ -246,10 +238,10 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
     file, attribute, shown = _file(reference), found["attribute"] or "", f"{kind} {name}"
     packages: list[str] = []
     if file is not None:
-        module, sha256 = _module_of(file, shown)
+        module, sha256 = module_of_file(file, shown)
     else:
-        module = _imported(found["source"], shown)
-        sha256 = _hash_of(module)
+        module = imported(found["source"], shown)
+        sha256 = sha256_of(module)
         packages = packages_distributions().get(module.__name__.split(".")[0], [])
     facts: PartFacts = {
         "kind": kind,
@@ -259,7 +251,7 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
         "module": module.__name__ if file is None else file.name,
         "sha256": sha256,
     }
-    plugin = _plugin(package, kind, shown, module, attribute)
+    plugin = plugin_of(package, kind, shown, module, attribute)
     trusted = _trusted()
     trusted[name] = reference, trusted[name][1] or facts["sha256"]
     _set_trusted(trusted)
@@ -269,12 +261,7 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
 def _forget(reference: str) -> None:
     """Let the next use of a part read its source again."""
     _of_reference.cache_clear()
-    _of_file.cache_clear()
-    top = reference.partition(":")[0].split(".")[0]
-    if _file(reference) is None and top != "ser":
-        for name in [name for name in sys.modules if name.split(".")[0] == top]:
-            del sys.modules[name]
-        invalidate_caches()
+    forget(None if _file(reference) else reference.partition(":")[0])
 
 
 def _trusted() -> dict[str, tuple[str, str]]:
@@ -298,150 +285,3 @@ def _absolute(reference: str) -> str:
     found = _REFERENCE.fullmatch(reference)
     file = _file(reference)
     return reference if found is None or file is None else f"{file.absolute()}{reference[found.end('file') :]}"
-
-
-def _module_of(file: Path, shown: str) -> tuple[ModuleType, str]:
-    """The module that a file is run as, and the SHA-256 of its source."""
-    try:
-        file.open("rb").close()
-    except OSError as error:
-        raise ConfigError(f"{shown}: cannot read {file}", found=why(error), action="Check the path.") from None
-    try:
-        return _of_file(file)
-    except Exception as error:
-        raise _broken(shown, str(file), error) from error
-
-
-@cache
-def _of_file(file: Path) -> tuple[ModuleType, str]:
-    """Run a file as a module, once for all parts in it; the code that is run and the bytes that are hashed are the same."""
-    source = file.read_bytes()
-    sha256 = hashlib.sha256(source).hexdigest()
-    module = ModuleType(f"ser_part_{sha256[:12]}")
-    module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
-    try:
-        exec(compile(source, str(file), "exec"), module.__dict__)  # the user named this file
-    except Exception:
-        del sys.modules[module.__name__]
-        raise
-    return module, sha256
-
-
-def _imported(name: str, shown: str) -> ModuleType:
-    """Import a module, also of the current folder."""
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        return import_module(name)
-    except Exception as error:
-        if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
-            raise _broken(shown, name, error) from error
-        raise ConfigError(
-            f"{shown}: there is no module {name}",
-            expected="one of an installed package, or of the current folder",
-            action=f"Install its package, or name its file: ./{name.rpartition('.')[2]}.py:NAME.",
-        ) from None
-
-
-def _broken(shown: str, source: str, error: Exception) -> ConfigError:
-    line = ""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == source:
-            line = f", line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return ConfigError(
-        f"{shown}: {source} cannot be imported",
-        found=f"{type(error).__name__}: {error}{line}",
-        action="Mend it, or install what it imports; --verbose prints the traceback.",
-    )
-
-
-def _hash_of(module: ModuleType) -> str:
-    """The SHA-256 of a module's file; of a module within a package, that of all Python files of the package."""
-    top = sys.modules[module.__name__.split(".")[0]]
-    folders = [Path(folder) for folder in getattr(top, "__path__", ())]
-    files: Iterable[Path] = (f for folder in folders for f in sorted(folder.rglob("*.py")))
-    if not folders:
-        files = [Path(str(module.__file__))]
-    found = hashlib.sha256()
-    for file in files:
-        found.update(file.read_bytes())
-    return found.hexdigest()
-
-
-def _plugin(package: str, kind: str, shown: str, module: ModuleType, attribute: str) -> ModuleType:
-    """The contents of a part as a plugin of its kind has them.
-
-    The package of a kind says what these are: `CLASS`, the name that a plugin gives to its class or function; `BASE`, the class
-    that it is derived from; `OTHERS`, classes that it is not derived from; `NEEDS`, the other names. Where a kind has no class,
-    an instance of a class is the plugin.
-
-    Raises:
-        ConfigError: a name is missing, or the class is of another kind.
-    """
-    contract = import_module(package)
-    main, base, needs, others = (getattr(contract, name, "") for name in ("CLASS", "BASE", "NEEDS", "OTHERS"))
-    members = {name: value for name, value in vars(module).items() if not name.startswith("__")}
-    documented = module.__doc__
-    if attribute:
-        if attribute not in members:
-            raise _lacking(shown, module, attribute)
-        found = members[attribute]
-        if main:
-            members |= {name: getattr(found, name) for name in dir(found) if name.isupper()}
-            members[main] = found
-        else:
-            owner = _instance(shown, found) if isinstance(found, type) else found
-            members |= {name: getattr(owner, name) for name in dir(owner) if not name.startswith("__")}
-        documented = found.__doc__ or documented
-    missing = [name for name in (main, *needs) if name and name not in members]
-    if missing:
-        own = [name for name, value in members.items() if getattr(value, "__module__", "") == module.__name__]
-        raise OtherKindError(
-            f"{shown} lacks {', '.join(missing)}",
-            expected=f"what a {kind} has: {', '.join(filter(None, (main, *needs)))}",
-            found=", ".join(own) if own else None,
-            action=f"Is it a {kind}? See docs/extending.md.",
-        )
-    given = members[main] if main else None
-    # It may give an object of the class.
-    function = main == "load" and callable(given) and not isinstance(given, type)
-    if base and not function and (not _derives(given, base) or any(_derives(given, other) for other in others)):
-        but = f", and not from {' or '.join(other.partition(':')[2] for other in others)}" if others else ""
-        raise OtherKindError(
-            f"{shown} is of another kind",
-            expected=f"a class derived from {base.replace(':', '.')}{but}",
-            found=repr(given)[:80],
-        )
-    plugin = ModuleType(module.__name__, documented)
-    vars(plugin).update(members)
-    plugin.__file__ = module.__file__
-    return plugin
-
-
-def _derives(found: Any, parent: str) -> bool:
-    module, _, name = parent.partition(":")
-    return isinstance(found, type) and issubclass(found, getattr(import_module(module), name))
-
-
-def _instance(shown: str, found: type) -> Any:
-    try:
-        return found()
-    except Exception as error:
-        raise ConfigError(
-            f"{shown} cannot be made without arguments",
-            found=f"{type(error).__name__}: {error}",
-            action="See docs/extending.md for what one consists of.",
-        ) from error
-
-
-def _lacking(shown: str, module: ModuleType, attribute: str) -> ConfigError:
-    own = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
-    near = get_close_matches(attribute, own, n=1)
-    return ConfigError(
-        f"{shown}: no {attribute} in {Path(str(module.__file__)).name}",
-        expected=f"one of {', '.join(own)}" if own else "a class; the file has none",
-        action=f"Did you mean {near[0]!r}?" if near else None,
-    )

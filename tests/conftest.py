@@ -24,7 +24,7 @@ from hypothesis import settings
 
 # What is large (torch, pandas, h5py) is imported where it is used: the process that only hands the tests to workers reads this
 # file too.
-from ser import outside, registry
+from ser import outside, outside_modules, registry
 from ser.cli import entry, main
 from ser.workspace import Workspace
 
@@ -272,7 +272,7 @@ def forget_parts() -> None:
         outside.offered,
         outside._of_package,
         outside._of_reference,
-        outside._of_file,
+        outside_modules._run,
         registry.names,
         _kinds,
         _schemas,

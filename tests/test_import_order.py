@@ -17,6 +17,7 @@ ROWS = [
         "optional",
         "registry",
         "outside",
+        "outside_modules",
         "starter",
         "workspace",
         "progress",

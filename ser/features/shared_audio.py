@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.features.rows_with_features import UNKNOWN_SOURCE
 from ser.features.stores.store import FeatureStore
-from ser.features.tensors import UNKNOWN_SOURCE, OpenDataset, Tensors
+from ser.features.tensors import OpenDataset, Tensors
 from ser.metadata.copies import in_common
 from ser.metadata.table import Table, load_table
 from ser.workspace import Workspace

@@ -3,7 +3,6 @@
 Utterances are joined by id, never by position. Labels are applied here, so one extraction serves every label scheme.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import ConfigError, StoreError
+from ser.errors import ConfigError
 from ser.features.blocks import Block, StoreFacts, read_block, store_facts
+from ser.features.rows_with_features import rows_with_features
 from ser.features.store_selection import open_stores
-from ser.features.stores.failures import read_failures
-from ser.features.stores.names import CLASSES, options_of_name, refuse_by_label, view_stores
+from ser.features.stores.names import refuse_by_label, view_stores
 from ser.features.stores.store import FeatureStore
 from ser.features.view_rows import ViewRows, load_view_rows
 from ser.metadata.labels import Scheme, load_scheme, native, ways_with_labels
-from ser.metadata.ledger import is_imported
 from ser.metadata.parsing import few
 from ser.metadata.schema import Scale
 from ser.metadata.table import Table, emotions_in_words, load_table
@@ -34,7 +32,6 @@ from ser.metadata.texts import text_sources
 from ser.registry import words
 from ser.workspace import Workspace, open_workspace
 
-UNKNOWN_SOURCE = bytes(32)  # of features that were imported, not extracted
 # Reasons for which labels are left out: no class of the scheme, or one that another corpus, or a saved head, does not have.
 NOT_IN_SCHEME, NOT_IN_USE = "not in scheme", "of the scheme, but not among the classes in use"
 
@@ -268,7 +265,7 @@ class OpenDataset:
         frame = self.table.frame.iloc[np.flatnonzero(rows.keep)].reset_index(drop=True)
         dropped = dict(rows.dropped)
         order = np.arange(len(frame)).astype(object)
-        frame, kept = _with_features(self.table, frame, order, self.stores, self.space, dropped)
+        frame, kept = rows_with_features(self.table, frame, order, self.stores, self.space, dropped)
         own = kept.astype(np.int64)
         untested = rows.untested[own]
         more = {
@@ -290,7 +287,7 @@ class OpenDataset:
         self._refuse_by_label()
         rule = load_scheme(scheme, self.table.frame)
         frame, names, dropped = _rows(self.table, rule, classes)
-        frame, names = _with_features(self.table, frame, names, self.stores, self.space, dropped)
+        frame, names = rows_with_features(self.table, frame, names, self.stores, self.space, dropped)
         present = tuple(c for c in (classes or rule.classes) if classes or (names == c).any())
         if len(present) < 2:
             raise too_few_classes(self.table, scheme, present)
@@ -343,7 +340,7 @@ def load_features(
         frame = table.frame if keep is None else table.frame[keep(table.frame)].reset_index(drop=True)
         dropped: dict[str, int] = {}
         nothing = np.full(len(frame), "", dtype=object)
-        frame, _ = _with_features(table, frame, nothing, opened.stores, workspace, dropped)
+        frame, _ = rows_with_features(table, frame, nothing, opened.stores, workspace, dropped)
         ids = list(frame["utterance_id"])
         blocks = tuple(read_block(n, s, ids) for n, s in opened.stores.items())
         facts = {n: store_facts(s, ids) for n, s in opened.stores.items()}
@@ -360,56 +357,3 @@ def _rows(table: Table, rule: Scheme, classes: Sequence[str] | None) -> tuple[pd
     }
     frame = table.frame[keep].reset_index(drop=True)
     return frame, names[keep].to_numpy(dtype=object), dropped
-
-
-def _with_features(
-    table: Table,
-    frame: pd.DataFrame,
-    names: NDArray[Any],
-    opened: dict[str, FeatureStore],
-    space: Workspace,
-    dropped: dict[str, int],
-) -> tuple[pd.DataFrame, NDArray[Any]]:
-    """Leave out utterances whose features are known to be impossible; any other gap is an error that names the id."""
-    for name, store in opened.items():
-        has = frame["utterance_id"].isin(set(store.ids)).to_numpy()
-        imported = is_imported(store.facts.identity)  # then the table's audio and text say nothing of it
-        texts = text_sources.with_text(frame, text_sources.source_of(store.facts.identity), table.dataset, space)
-        excused = (texts["path" if store.modality == "audio" else "text"] == "").to_numpy() & (not imported)
-        failures = space.features(table.dataset) / f"{name}.failures.csv"
-        if failures.exists():
-            excused = excused | frame["utterance_id"].isin(read_failures(failures)).to_numpy()
-        gap = ~has & ~excused
-        if gap.any():
-            missing = frame["utterance_id"][gap].iloc[0]
-            raise StoreError(
-                f"{store.path} lacks {gap.sum()} of {len(frame)} utterances, first {missing}",
-                expected="features of every utterance of the table",
-                action=f"Go on with: {_command_of(name, store.modality, table.dataset, imported)}",
-            )
-        if store.modality == "text":
-            _refuse_stale(name, store, texts[has], table.dataset)
-        if not has.all():
-            dropped[f"no {name} features"] = int((~has).sum())
-        frame, names = frame[has].reset_index(drop=True), names[has]
-    return frame, names
-
-
-def _command_of(store: str, modality: str, dataset: str, imported: bool) -> str:
-    """The command that completes a store."""
-    if imported:
-        return f"ser store import --dataset {dataset} --features {modality}:{store}=FILE"
-    if store.endswith(CLASSES):
-        return f"ser classify --dataset {dataset} --model {store.removesuffix(CLASSES)}"
-    return f"ser extract --dataset {dataset} --{modality} {options_of_name(store)}"
-
-
-def _refuse_stale(name: str, store: FeatureStore, frame: pd.DataFrame, dataset: str) -> None:
-    """Refuse texts that are no longer those of the features. (Audio is compared by `ser extract`.)"""
-    sources = store.sources()
-    for utterance, text in zip(frame["utterance_id"], frame["text"], strict=True):
-        if sources[utterance] not in (hashlib.sha256(text.encode()).digest(), UNKNOWN_SOURCE):
-            raise StoreError(
-                f"the text of {utterance} is not the one that its features in {store.path} were made of",
-                action=f"Bring the store up to date: ser extract --dataset {dataset} --text {options_of_name(name)}",
-            )

@@ -18,12 +18,12 @@ from ser.features.importing.dialogues import read_dialogues
 from ser.features.importing.feature_files import FeatureFile, Imported, ImportedFeature, same_label
 from ser.features.importing.joining import gather
 from ser.features.importing.loading import ImportOptions
+from ser.features.rows_with_features import UNKNOWN_SOURCE
 from ser.features.stores.bulk_reading import BLOCK_BYTES
 from ser.features.stores.failures import Failure, write_failures
 from ser.features.stores.layout import DECLARED, FRAME, UTTERANCE, Facts, Record
 from ser.features.stores.store import FeatureStore, store_files
 from ser.features.stores.writer import StoreWriter
-from ser.features.tensors import UNKNOWN_SOURCE
 from ser.features.value_checks import check_values
 from ser.files import JsonObject
 from ser.metadata.labels import alike
