@@ -143,5 +143,7 @@ def domain_loss(scores: Tensor, weights: Tensor | None = None) -> Tensor:
         `(runs,)`.
     """
     source, target = scores.chunk(2, dim=1)
-    losses = torch.cat([F.softplus(source), F.softplus(-target)], dim=1)
+    # Not softplus(-target), which would be of numbers side by side: the last of those torch computes by other instructions,
+    # so that a run of a stack would differ from the run alone in its last bits.
+    losses = torch.cat([F.softplus(source), -F.softplus(target, beta=-1)], dim=1)
     return (losses if weights is None else losses * weights).mean(1) * 2

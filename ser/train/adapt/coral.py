@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ser.train.adapt._base import Adaptation, Side
+from ser.train.nn.layers import row_products
 
 CITATION = (
     "B. Sun, K. Saenko: Deep CORAL: Correlation Alignment for Deep Domain Adaptation. ECCV workshops 2016. arXiv:1607.01719"
@@ -39,6 +40,6 @@ def coral(x: Tensor, y: Tensor) -> Tensor:
     """
     parts = [(v - v.mean(1, keepdim=True)) / math.sqrt(max(1, v.shape[1] - 1)) for v in (x, y)]
     a, n = torch.cat(parts, dim=1), x.shape[1]
-    gram = torch.bmm(a, a.transpose(1, 2)).square()
+    gram = row_products(a, a).square()
     norm = gram[:, :n, :n].sum((1, 2)) + gram[:, n:, n:].sum((1, 2)) - 2 * gram[:, :n, n:].sum((1, 2))
     return norm / (4 * x.shape[2] ** 2)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ser.train.adapt._base import Adaptation, Side
+from ser.train.nn.layers import row_products
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SMALLEST = 1e-12  # variance, where all embeddings are the same
@@ -60,7 +61,7 @@ def squared_distances(z: Tensor) -> Tensor:
     """|z_i - z_j|^2, `(runs, n, E)` -> `(runs, n, n)`; centred first, without which float32 loses digits far from 0."""
     z = z - z.mean(1, keepdim=True).detach()
     squares = z.square().sum(-1)
-    return (squares[:, :, None] + squares[:, None] - 2 * torch.bmm(z, z.transpose(1, 2))).clamp_min(0)
+    return (squares[:, :, None] + squares[:, None] - 2 * row_products(z, z)).clamp_min(0)
 
 
 def median(z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ser.train.losses._base import Batch, Term
 
-GAMMA, MARGIN = 4.0, 0.05
+MARGIN = 0.05
 
 
 class Loss(Term):
@@ -18,7 +18,10 @@ class Loss(Term):
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.target is not None
-        shifted = (batch.logits.sigmoid() - MARGIN).clamp_min(0)
-        lacks = shifted**GAMMA * torch.log1p(-shifted)
-        has = batch.weights[:, None] * batch.target * F.logsigmoid(batch.logits)
+        logp = F.logsigmoid(batch.logits)
+        # Not a sigmoid and a power: torch computes the last numbers of a tensor by other instructions than the others, and
+        # so a run of a stack by others than the run alone.
+        shifted = (logp.exp() - MARGIN).clamp_min(0)
+        lacks = shifted.square().square() * torch.log1p(-shifted)
+        has = batch.weights[:, None] * batch.target * logp
         return -(has + (1 - batch.target) * lacks).mean((-1, -2))

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser.train.losses._base import Batch, Term
+from ser.train.nn.layers import row_products
 
 PULL = 0.001
 
@@ -26,7 +27,7 @@ class Loss(Term):
     def forward(self, batch: Batch) -> Tensor:
         z, m = batch.embedding, self.prototypes
         assert z is not None
-        distances = z.square().sum(-1, keepdim=True) - 2 * z @ m.transpose(1, 2) + m.square().sum(-1)[:, None]
+        distances = z.square().sum(-1, keepdim=True) - row_products(2 * z, m) + m.square().sum(-1)[:, None]
         own = batch.labels[..., None]
         losses = -F.log_softmax(-distances, dim=-1).gather(2, own) + PULL * distances.gather(2, own)
         return losses.mean((1, 2))

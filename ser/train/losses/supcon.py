@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ser.train.losses._base import Batch, Term
+from ser.train.nn.layers import row_products
 
 TAU = 0.07
 
@@ -24,7 +25,7 @@ class Loss(Term):
     def forward(self, batch: Batch) -> Tensor:
         assert batch.embedding is not None
         z = F.normalize(batch.embedding, dim=-1)
-        similar = z @ z.transpose(1, 2) / TAU
+        similar = row_products(z, z) / TAU
         itself = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
         # Not minus infinity: in a batch of one utterance nothing else is left, and that would be not a number.
         logp = similar - similar.masked_fill(itself, -1e9).logsumexp(-1, keepdim=True)

@@ -112,7 +112,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def is_turned(x: Tensor, weight: Tensor) -> bool:
-    """True where `turned` computes a layer: of an odd number of outputs, and of many inputs and few outputs.
+    """True where `turned` computes a layer: of outputs that are neither 2 nor a multiple of 4, and of few from many inputs.
 
     The number of runs does not count, nor that of rows.
     """
@@ -121,13 +121,13 @@ def is_turned(x: Tensor, weight: Tensor) -> bool:
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return False
     inputs, outputs = weight.shape[1:]
-    return outputs % 2 == 1 or (inputs >= MANY and outputs <= FEW)
+    return (outputs % OUTPUTS > 0 and outputs != 2) or (inputs >= MANY and outputs <= FEW)
 
 
 def turned(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b by W^T x^T, with rows and outputs filled up with zeros.
 
-    Libraries are slow where the last dimension of a product has few numbers, here and in the backward pass. Of 1, 7 or 9
+    Libraries are slow where the last dimension of a product has few numbers, here and in the backward pass. Of 1, 6 or 7
     outputs they also compute a run of a stack by other instructions than a run alone, by where its numbers lie in memory;
     with sizes that are filled up the bits are the same.
     """

@@ -78,6 +78,17 @@ def concatenate(parts: Sequence[Tensor]) -> Tensor:
     return first.as_strided((*first.shape[:-1], width), first.stride()) if block else torch.cat(list(parts), dim=-1)
 
 
+def row_products(x: Tensor, y: Tensor) -> Tensor:
+    """x y^T of each run, `(runs, n, D)` and `(runs, m, D)` -> `(runs, n, m)`, with D filled up with zeros to a multiple of 4.
+
+    Of other sizes a run of a stack would have other last bits than the run alone, see `turned` in
+    `ser.train.nn.inplace_gradients`.
+    """
+    if missing := -x.shape[-1] % 4:
+        x, y = F.pad(x, (0, missing)), F.pad(y, (0, missing))
+    return torch.bmm(x, y.transpose(1, 2))
+
+
 class Linear(nn.Module):
     """x W + b for each run. Input `(runs, ..., inputs)`, output `(runs, ..., outputs)`.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ser import registry
 from ser.checks import adaptations
+from ser.checks.stacked import of_one_run
 from ser.train.adapt._base import METHODS, Adaptation, Side, alpha, reverse
 from ser.train.adapt._base import method as method_of
 from ser.train.loop.config import make_config
@@ -40,6 +41,26 @@ def test_a_method_opens_with_its_facts_and_gives_one_number_a_run(
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
     adaptations.runs_are_themselves(name)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_run_s_loss_and_gradients_have_the_same_bits_in_a_stack(name: str) -> None:
+    each = [adaptations.views(seed) for seed in range(6)]
+
+    def part(rows: int, runs: slice, k: int) -> Side:
+        return Side(*(torch.cat([views[k][n] for views in each], 1)[runs, :rows].float() for n in (0, 1)))
+
+    def computed(method: Adaptation, source: Side, target: Side) -> list[Tensor]:
+        leaves = [side.embedding.requires_grad_() for side in (source, target)]
+        loss = method.float()(source, target, 0.5)
+        return [loss, *torch.autograd.grad(loss.sum(), leaves)]
+
+    for rows in (1, 5, 9, 10, 18, 33):  # not a multiple of a register's size
+        together = computed(adaptations.stacked(name), *(part(rows, slice(None), k) for k in (0, 1)))
+        for run in range(RUNS):
+            own = slice(run, run + 1)
+            alone = computed(of_one_run(adaptations.stacked(name), run), *(part(rows, own, k) for k in (0, 1)))
+            assert all(torch.equal(a[own], b) for a, b in zip(together, alone, strict=True)), (rows, run)
 
 
 @pytest.mark.parametrize("name", ALL)

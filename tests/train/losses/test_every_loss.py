@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from ser import registry
 from ser.checks import losses
+from ser.checks.stacked import of_one_run
 from ser.train.losses._base import LOSSES, Batch
 
 PAPER = re.compile(r"[A-Z][a-z]+ .{0,150}?\b(19|20)\d\d\b", re.DOTALL)
@@ -36,3 +38,27 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
     losses.runs_are_themselves(name)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_run_s_loss_and_gradients_have_the_same_bits_in_a_stack(name: str) -> None:
+    each = [losses.example(seed) for seed in range(4)]
+
+    def part(rows: int, runs: slice) -> Batch:
+        def of(values: list[Tensor]) -> Tensor:
+            found = (torch.cat(values, 1)[:, :rows] if values[0].shape[1] == ROWS else values[0])[runs].clone()
+            return found.float() if found.is_floating_point() else found
+
+        return Batch._make(of(list(v)) if isinstance(v[0], Tensor) else v[0] for v in zip(*each, strict=True))
+
+    def computed(term: torch.nn.Module, batch: Batch) -> list[Tensor]:
+        assert batch.embedding is not None
+        leaves = [batch.logits.requires_grad_(), batch.embedding.requires_grad_()]
+        loss = term.float()(batch)
+        return [loss, *(g for g in torch.autograd.grad(loss.sum(), leaves, allow_unused=True) if g is not None)]
+
+    for rows in (1, 9, 10, 19, 21, 33):  # not a multiple of a register's size
+        together = computed(losses.stacked(name), part(rows, slice(None)))
+        for run in range(RUNS):
+            alone = computed(of_one_run(losses.stacked(name), run), part(rows, slice(run, run + 1)))
+            assert all(torch.equal(a[run : run + 1], b) for a, b in zip(together, alone, strict=True)), (rows, run)

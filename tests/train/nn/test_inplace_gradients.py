@@ -182,7 +182,7 @@ def test_the_environment_leaves_all_gradients_to_autograd(value: str, enabled: b
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 16, 200])
-@pytest.mark.parametrize("outputs", [1, 2, 3, 4, 7, 8, 9, 33])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 4, 6, 7, 8, 9, 10, 33, 66])
 @pytest.mark.parametrize("inputs", [39, 300])
 def test_a_layer_of_few_outputs_is_itself_in_a_stack_and_right(rows: int, outputs: int, inputs: int) -> None:
     generator = torch.Generator().manual_seed(rows)
@@ -195,7 +195,7 @@ def test_a_layer_of_few_outputs_is_itself_in_a_stack_and_right(rows: int, output
         return [out, *torch.autograd.grad(out.square().sum(), leaves)]
 
     assert [is_turned(given[0][runs], given[1][runs]) for runs in (slice(6), slice(1))] == [
-        outputs % 2 == 1 or (inputs > 256 and outputs < 9)
+        outputs not in (2, 4, 8) or (inputs > 256 and outputs < 9)
     ] * 2
     together = computed(affine, given)
     exact = computed(lambda x, weight, bias: x @ weight + bias, [t.double() for t in given])
