@@ -45,14 +45,15 @@ class OpenedHead:
     Attributes:
         saved: the head's file.
         data: the corpus.
-        parts: the modules in evaluation mode with their features: one, or for a late fusion one per modality.
-        heads: the same as blocks of weights, with all that prediction needs.
+        parts: the modules in evaluation mode with their features: one, or for a late fusion one per modality; of snapshots,
+            the last.
+        heads: the blocks of weights of each part, one for each snapshot, with all that prediction needs.
     """
 
     saved: SavedHead
     data: Tensors
     parts: list[tuple[nn.Module, PartnerFeatures]]
-    heads: list[tuple[Parameters, Data]]
+    heads: list[tuple[list[Parameters], Data]]
 
     @property
     def module(self) -> nn.Module:
@@ -68,9 +69,10 @@ class OpenedHead:
     ) -> NDArray[np.float64]:
         """Compute the class probabilities of rows, `(len(rows), classes)`; for `partners` see `PartnerFeatures`."""
         found = []
-        for (_, resident), (parameters, known) in zip(self.parts, self.heads, strict=True):
+        for (_, resident), (snapshots, known) in zip(self.parts, self.heads, strict=True):
             resident.partners = {name: torch.as_tensor(p) for name, p in (partners or {}).items()}
-            found.append(logits(parameters, known, rows)[0].double().softmax(-1).numpy())
+            each = [logits(one, known, rows)[0, :, : known.classes].double().softmax(-1) for one in snapshots]
+            found.append(torch.stack(each).mean(0).numpy())
             resident.partners = {}
         return found[0] if len(found) == 1 else np.asarray(plugin(self.saved.config.head).combine(found))
 
@@ -152,10 +154,11 @@ def open_head(saved: SavedHead, data: Tensors, blocks: Sequence[Block] | None = 
         return OpenedClassifier(saved, data, [], [], {b.name: vectors(b) for b in blocks})
     parts, loaded = [], []
     for known, config, weights in saved.parts(blocks):
-        parameters = Parameters(heads(known, config, [0]))
-        parameters.load(weights.chunk(config.snapshots, dim=1)[-1])
+        snapshots = [Parameters(heads(known, config, [0])) for _ in range(config.snapshots)]
+        for parameters, own in zip(snapshots, weights.chunk(config.snapshots, dim=1), strict=True):
+            parameters.load(own)
         names = [i.name for i in known.resident.inputs]
         resident = PartnerFeatures([b for b in blocks if b.name in names])
-        parts.append((parameters.head.eval(), resident))
-        loaded.append((parameters, replace(known, resident=resident)))
+        parts.append((snapshots[-1].head.eval(), resident))
+        loaded.append((snapshots, replace(known, resident=resident)))
     return OpenedHead(saved, data, parts, loaded)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +91,20 @@ def test_probabilities_are_those_of_the_saved_head() -> None:
         np.testing.assert_allclose(
             open_head(head, data).probabilities(np.arange(N)), head.probabilities(list(data.blocks)), atol=1e-6
         )
+
+
+def test_probabilities_of_snapshots_are_their_mean_and_those_of_a_mixed_head_of_its_classes() -> None:
+    data = tensors(pooled("sound", "audio", np.random.default_rng(1).normal(size=(N, 6))))
+    one, other = saved(data, "linear"), saved(data, "linear", [torch.randn(28)])
+    two = replace(one, config=replace(one.neural, snapshots=2), weights=[torch.cat([one.weights[0], other.weights[0]])])
+    each = [open_head(head, data).probabilities(np.arange(N)) for head in (one, other)]
+    np.testing.assert_allclose(open_head(two, data).probabilities(np.arange(N)), np.mean(each, axis=0))
+    np.testing.assert_allclose(two.probabilities(list(data.blocks)), np.mean(each, axis=0))
+
+    about = msgspec.structs.replace(one.about, learns="emotion,arousal", config={**one.about.config, "target": "mixed"})
+    mixed = replace(one, about=about, config=make_config("linear", target="mixed"), weights=[torch.randn(35)])
+    shares = open_head(mixed, data).probabilities(np.arange(N))
+    np.testing.assert_allclose(shares, mixed.probabilities(list(data.blocks))[:, : len(CLASSES)])
 
 
 def test_a_head_on_other_features_is_refused() -> None:

@@ -90,11 +90,11 @@ class ClassicalLearner:
         return self.train(rows, np.arange(0), seeds, start, unlabelled=unlabelled)
 
     def weights(self, parts: list[list[Trained]]) -> list[Any]:
-        """The fitted estimators, one per run."""
+        """The fitted estimators, one per run; None of a run that diverged."""
         return [t.estimator for t in parts[0] if isinstance(t, Fitted)]
 
     def predict(self, weights: list[Any], rows: Rows) -> NDArray[np.float64]:
-        """Probabilities `(runs, len(rows), classes)`; a class that was not in training has 0."""
+        """Probabilities `(runs, len(rows), classes)`; a class that was not in training has 0. NaN of a run that diverged."""
         found: dict[int, NDArray[np.float64]] = {}
         for fitted in weights:
             if id(fitted) not in found:
@@ -106,7 +106,9 @@ class ClassicalLearner:
         return self.predict(self.weights(parts), rows)
 
     def _answers(self, fitted: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities, or of dimensions values on the scale of the ratings, `(n, K)`."""
+        """Probabilities, or of dimensions values on the scale of the ratings, `(n, K)`; NaN of a run that diverged."""
+        if fitted is None:
+            return np.full((len(values), len(self.data.classes)), np.nan)
         found = shares_of(fitted, self.config, values, len(self.data.classes))
         return found if self.data.unit is None else np.asarray(found * self.data.unit[1] + self.data.unit[0])
 

@@ -38,8 +38,8 @@ def ablate(
 ) -> Result:
     """Fit all variants, and compare the full model with each of the others.
 
-    Options of training hold for all variants; `head_options` for those with `head`, and `modality_dropout` for those with
-    several modalities.
+    Options of training hold for all variants; `head_options` for those with `head`, and `modality_dropout` for those that see
+    several modalities at once.
 
     Args:
         dataset: a dataset with features of two modalities or more.
@@ -136,7 +136,8 @@ def _variant(data: Tensors, options: FitOptions, name: str, head: str, stores: l
         training.pop("head_options", None)
     if not any(block.framewise for block in own.blocks) and training.get("head_options"):
         training["head_options"] = {n: v for n, v in training["head_options"].items() if n != "pooling"}  # nothing to pool
-    if len(modalities) == 1:
+    in_parts = head != options.head and not is_classical(head) and part_of(head) != head  # each sees one modality
+    if len(modalities) == 1 or in_parts:
         training.pop("modality_dropout", None)  # there is no other modality to leave out
     experiment = fit_experiment(own, replace(options, head=head, training=training, output=None))
     return Variant(name, experiment, {"head": head, "modalities": modalities, "stores": stores})

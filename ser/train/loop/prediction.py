@@ -94,7 +94,7 @@ def heads(data: Data, config: Config, seeds: Sequence[int]) -> list[Callable[[],
 
 def _batches(data: Data, rows: NDArray[np.int64], runs: int) -> Iterator[tuple[Tensor, Features]]:
     """Units of some rows in groups for evaluation, `(runs, batch, ...)`, and their features: all runs read the same ones."""
-    units = [chunk[None] for chunk in data.resident.chunks(rows, EVALUATION_ROWS)]
+    units = [chunk[None] for chunk in data.resident.chunks(rows, EVALUATION_ROWS)] if len(rows) else []
     for own, features in data.resident.batches(units):
         shared = {
             name: Feature(_of_all(one.values, runs), None if one.mask is None else _of_all(one.mask, runs))

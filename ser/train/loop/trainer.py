@@ -63,6 +63,13 @@ class Stack:
 
     def __init__(self, data: Data, config: Config, seeds: list[int], start: Tensor | None, judge: Judge | None = None) -> None:
         self.data, self.config, self.seeds, self.judge = data, config, seeds, judge
+        if not len(data.validation) and config.selection not in ("last", *TARGET):
+            raise TrainingError(
+                f"selection by {config.selection} without validation rows",
+                expected="one or more that have a label",
+                action="Take --selection last, or another --protocol or --validation.",
+                option="selection",
+            )
         self.device = data.resident.device
         rows = torch.as_tensor(data.train, dtype=torch.long, device=self.device).expand(len(seeds), -1)
         self.parameters, self.beside = trainable(data, config, seeds)

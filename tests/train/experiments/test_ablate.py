@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ser.cli import main
-from ser.errors import ConfigError
+from ser.errors import ConfigError, TrainingError
 from ser.features.tensors import load_tensors
 from ser.jsonfile import plain
 from ser.results.records.kinds import read_record, read_summary
@@ -40,6 +40,15 @@ def test_variants_of_two_modalities(space: Any) -> None:
     ]
     assert [name for name, _, _ in parts(data, "early", "early")] == ["audio only", "text only", FULL]
     assert {head for _, head, _ in parts(data, "sklearn:SVC", "early")[:2]} == {"sklearn:SVC"}
+
+
+def test_modality_dropout_is_left_out_where_each_part_sees_one_modality(space: Any) -> None:
+    given: dict[str, Any] = {"protocol": "official", "runs": 1, "jobs": 1, "epochs": 1}
+    found = ablate("toy", space, head="early", simple="late", modality_dropout=0.2, **given)
+    configs = [read_summary(space.results / v["record"]).config for v in found["variants"]]
+    assert [config["modality_dropout"] for config in configs] == [0.0, 0.0, 0.0, 0.2]
+    with pytest.raises(TrainingError, match="modality dropout with one modality"):
+        ablate("toy", space, head="late", simple="early", modality_dropout=0.2, **given)
 
 
 def test_a_head_that_needs_both_is_replaced_where_there_is_one(maker: Any) -> None:

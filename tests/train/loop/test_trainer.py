@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,20 @@ def test_a_non_finite_loss_and_a_single_class_are_errors(data: Callable[..., Dat
     toy.resident.values["pooled"][3, 2] = float("nan")
     (trained,) = train(toy, make_config("linear"), [0])
     assert "not finite in epoch 1" in str(trained.error)
+
+
+@pytest.mark.parametrize(("head", "kind"), [("mlp", "pooled"), ("bilstm", "frames")])
+def test_without_validation_rows_the_last_epoch_is_taken_or_an_error_says_so(
+    data: Callable[..., Data], head: str, kind: str
+) -> None:
+    toy = replace(data(kind), validation=np.arange(0))
+    given: dict[str, Any] = {"epochs": 1, "head_options": {"hidden": 8}}
+    with pytest.raises(TrainingError, match="selection by UA without validation rows; expected one or more"):
+        train(toy, make_config(head, **given), [1])
+    config = make_config(head, selection="last", **given)
+    (trained,) = train(toy, config, [1])
+    assert trained.best_epoch == 1
+    assert predict(toy, config, trained.weights[None], toy.validation).shape == (1, 0, 4)  # as a record without one has it
 
 
 def test_a_collapsed_run_is_named(data: Callable[..., Data]) -> None:

@@ -425,6 +425,26 @@ def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any
     assert len(list(maker.space.results.glob("*/*.csv*"))) == 2
 
 
+def test_a_classifier_of_scikit_learn_that_diverges_on_shots_leaves_the_others(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = seed_in(1, "official", Amount(shots=2).name) % 2**32
+    real = classical_learner.fit_alone
+
+    def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:
+        if made.random_state == bad:
+            raise TrainingError(f"{name}: Solver produced non-finite parameter weights.")
+        return real(made, name, *data, **weights)
+
+    maker.table("toy")
+    maker.store("toy")
+    monkeypatch.setattr(classical_learner, "fit_alone", fit_alone)
+    options: dict[str, Any] = {"protocol": "official", "runs": 2, "jobs": 1, "shots": [2], "head_options": {"max_iter": 5}}
+    with pytest.raises(TrainingError, match=r"1 training diverged: .*non-finite.* \(run 1, .*, 2 shots by finetune\)"):
+        fewshot("toy", None, maker.space, head="sklearn:MLPClassifier", **options)
+    assert len(list(maker.space.results.glob("*/*.csv*"))) == 1
+
+
 def test_one_other_record_is_one() -> None:
     with pytest.raises(TrainingError, match=r"The others \(1 record\) are kept in results/e\."):
         refuse([TrainingError("the loss is not finite (run 0, fold 1)")], 1, [Path("results/e")])
