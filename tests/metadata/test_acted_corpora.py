@@ -141,6 +141,16 @@ def test_what_the_corpus_has_not_is_an_error(name: str, path: str, message: str,
     assert message in str(refused.value)
 
 
+def test_emovdb_without_folders_of_styles(tmp_path: Path) -> None:
+    write_tone(tmp_path / "EmoV-DB" / "jenie" / "sleepiness_1-28_0007.wav")
+    write_tone(tmp_path / "sam" / "16k" / "Disgust" / "disgust_1-28_0007.wav")
+    found = rows("emovdb", tmp_path)
+    assert {name: row["speaker"] for name, row in found.items()} == {
+        "jenie_sleepiness_1-28_0007": "jenie",
+        "sam_disgust_1-28_0007": "sam",
+    }
+
+
 def test_nemo_without_or_with_another_list(tmp_path: Path) -> None:
     root = corpus("nemo").example(tmp_path)
     assert rows("nemo", root / "samples")["MK0_fear_13"]["gender"] == "female"  # the list lies above

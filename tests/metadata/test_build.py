@@ -152,7 +152,7 @@ def test_notes_are_collected_and_the_log_is_left_as_it_was(tmp_path: Path, caplo
     write_tone(root / "wav" / "other.wav")
     handlers = list(LOG.handlers)
     built = build("emodb", root, quiet=True)
-    assert built.notes == ["wav files that are not named as EmoDB's are left out: 1"]
+    assert built.notes == ["audio files that are not named as EmoDB's are left out: 1"]
     assert built.table.facts["notes"] == built.notes
     assert LOG.handlers == handlers
     assert not caplog.records

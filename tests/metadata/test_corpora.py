@@ -85,6 +85,14 @@ def test_emodb_from_its_wav_folder_and_without_rates(tmp_path: Path) -> None:
     assert rows("emodb", root)["03a01Fa"]["votes"] == ""
 
 
+def test_emodb_that_lies_there_twice_is_used_once(tmp_path: Path) -> None:
+    root = corpus("emodb").example(tmp_path)
+    shutil.copytree(root / "wav", root / "wav_16k")
+    built = build("emodb", root, quiet=True)
+    assert list(built.table.frame["path"]) == ["wav/03a01Fa.wav", "wav/08b09Wb.wav", "wav/16a07Nc.wav"]
+    assert built.notes == ["second copies of a file left out: 3"]
+
+
 def test_emodb_with_an_empty_rate(tmp_path: Path) -> None:
     root = corpus("emodb").example(tmp_path)
     write_text(root / "erkennung.txt", "Nr.\tSatz\terkannt\tnatuerlich\n1\t03a01Fa.wav\t65,00\t\n")
@@ -224,6 +232,15 @@ def test_iemocap_notes_what_it_cannot_use(tmp_path: Path) -> None:
     assert row["duration"] == pytest.approx(1.9456)
 
 
+def test_iemocap_finds_sentences_in_any_folder_and_no_whole_dialogue(tmp_path: Path) -> None:
+    root = corpus("iemocap").example(tmp_path)
+    shutil.move(root / "Session1" / "sentences" / "wav" / "Ses01F_impro01", root / "wav")
+    (root / "Session1" / "sentences" / "wav").rmdir()
+    built = build("iemocap", root, quiet=True)
+    assert set(built.table.frame["path"]) == {"wav/Ses01F_impro01_F000.wav", "wav/Ses01F_impro01_M000.wav"}
+    assert built.notes == []
+
+
 def test_iemocap_from_the_folder_above_and_with_an_unknown_label(tmp_path: Path) -> None:
     root = corpus("iemocap").example(tmp_path / "IEMOCAP_full_release")
     assert rows("iemocap", tmp_path)["Ses01F_impro01_F000"]["path"].startswith("IEMOCAP_full_release/Session1/sentences")
@@ -273,12 +290,30 @@ def test_meld_in_the_layout_of_its_archives_and_with_a_part_only(tmp_path: Path)
         shutil.move(root / f"{split}_sent_emo.csv", root / split)
         shutil.move(root / clips, root / split)
     (root / "dev_sent_emo.csv").unlink()
-    write_text(root / "test" / "output_repeated_splits_test" / "final_videos_testdia101_utt0.mp4", "x")
+    write_text(root / "test" / "output_repeated_splits_test" / "dia101_utt0.mp4", "x")
     built = build("meld", root, quiet=True)
     paths = dict(zip(built.table.frame["utterance_id"], built.table.frame["path"], strict=True))
     assert paths["train_dia0_utt0"] == "train/train_splits/dia0_utt0.mp4"
     assert "not there: dev_sent_emo.csv" in built.notes
     assert "clips that are in no CSV left out: 1" in built.notes
+
+
+def test_meld_takes_the_clips_that_were_cut_again_and_splits_from_names(tmp_path: Path) -> None:
+    root = corpus("meld").example(tmp_path)
+    again = write_text(root / "output_repeated_splits_test" / "final_videos_testdia0_utt0.mp4", "x")
+    write_tone(root / "16k" / "validation" / "dia0_utt0.flac")
+    write_tone(root / "flat" / "train_dia0_utt1.wav")
+    built = build("meld", root, quiet=True)
+    paths = dict(zip(built.table.frame["utterance_id"], built.table.frame["path"], strict=True))
+    assert paths == {
+        "train_dia0_utt0": "train_splits/dia0_utt0.mp4",
+        "train_dia0_utt1": "flat/train_dia0_utt1.wav",
+        "dev_dia0_utt0": "16k/validation/dia0_utt0.flac",
+        "test_dia0_utt0": "output_repeated_splits_test/final_videos_testdia0_utt0.mp4",  # before the wav of the plain name
+    }
+    assert "test clips taken from final_videos_test..., in place of those of the plain name: 1" in built.notes
+    write_tone(again.with_suffix(".wav"))
+    assert rows("meld", root)["test_dia0_utt0"]["path"].endswith("final_videos_testdia0_utt0.wav")
 
 
 # One's own

@@ -29,9 +29,9 @@ LABELS = {"n": "neutral", "f": "fear", "h": "happiness", "s": "sadness", "a": "a
 UTTERANCES = 2474
 SENTENCES = 27
 NOTES = (
-    "The sentences are numbered for each emotion separately; the publication counts 27 in all: each emotion is taken to have "
-    "sentences of its own, so that text would give it away. The prompt is the emotion's letter with the sentence's number; "
-    "there are no texts.",
+    "The sentences are numbered for each emotion separately, 1 to 7: five are the emotion's own, so that text would give it "
+    "away, and two are said in all emotions; which numbers these have is not published. The prompt is the emotion's letter "
+    "with the sentence's number; there are no texts.",
     "The speaker's dialect is not in the names.",
 )
 _NAME = re.compile(r"(?P<label>[nfhsa])\d-(\d\d)-\d\d-(0[12])-(?P<speaker>\d\d)")

@@ -12,7 +12,8 @@ from typing import cast
 
 from ser.errors import CorpusError
 from ser.metadata.corpora._example import write_text, write_tone
-from ser.metadata.parsing import canonical, files_below, left_out, read_text, stem
+from ser.metadata.corpus import named_rows
+from ser.metadata.parsing import canonical, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "EmoDB, the Berlin Database of Emotional Speech"
@@ -69,7 +70,7 @@ SPEAKERS = {
     "15": ("male", 25),
     "16": ("female", 31),
 }
-_NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)$")
+_NAME = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z]?)")
 
 
 def parse(root: Path) -> Iterator[Row]:
@@ -79,20 +80,13 @@ def parse(root: Path) -> Iterator[Row]:
         CorpusError: a letter is not that of an emotion of EmoDB, or a recognition rate is not a percentage.
     """
     percentages = _percentages(root)
-    strange = 0
-    for path in files_below(root, ".wav"):
-        name = _NAME.match(stem(path))
-        if name is None:
-            strange += 1
-            continue
-        emotion = canonical(LABELS, name[3], path)
+    for row, name in named_rows(root, _NAME, "EmoDB"):
+        emotion = canonical(LABELS, name[3], row["path"])
         gender, age = SPEAKERS.get(name[1], ("", None))
         percent = percentages.get(name[0], {})
         share = round(percent.get("recognition", 0) / 100, 6)
         ratings = {dimension: percent.get(dimension) for dimension in DIMENSIONS}
-        row = {
-            "utterance_id": name[0],
-            "path": path,
+        facts = {
             "text": TEXTS.get(name[2], ""),
             "label": name[3],
             "emotion": emotion,
@@ -102,8 +96,7 @@ def parse(root: Path) -> Iterator[Row]:
             "age": age,
             **ratings,
         }
-        yield cast(Row, row)
-    left_out(strange, "wav files that are not named as EmoDB's are")
+        yield cast(Row, row | facts)
 
 
 def example(root: Path) -> Path:

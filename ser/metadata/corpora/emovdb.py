@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser.metadata.corpora._example import write_text, write_tones
 from ser.metadata.corpus import named_rows
-from ser.metadata.parsing import files_below, read_text
+from ser.metadata.parsing import files_below, read_text, stem
 from ser.metadata.schema import Row
 
 TITLE = "EmoV-DB, the Emotional Voices Database"
@@ -23,7 +23,7 @@ URL = "https://github.com/numediart/EmoV-DB"
 RELEASE = "sorted version"
 LANGUAGE = "en"
 TREE = """
-bea_Amused/amused_1-28_0001.wav         6,887 files of bea, jenie, josh and sam
+bea_Amused/amused_1-28_0001.wav         6,887 files of bea, jenie, josh and sam; also bea/Amused/, or bea/
 cmuarctic.data                          text, if it is there (CMU ARCTIC's list of sentences)
 """
 LABELS = {"amused": "other", "anger": "anger", "disgust": "disgust", "neutral": "neutral", "sleepiness": "other"}
@@ -37,13 +37,13 @@ NOTES = (
 )
 WORDS = {"angry": "anger", "disgusted": "disgust", "sleepy": "sleepiness"}
 SPEAKERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
-_NAME = re.compile(r"(?P<speaker>bea|jenie|josh|sam)[_/][a-z]+/([a-z]+)_(\d+-\d+)_(?P<prompt>\d{4})")
-_FOLDERS = re.compile(r"(?:^|/)((?:bea|jenie|josh|sam)[_/][^/]+/[^/]+)\.wav$")
+_NAME = re.compile(r"(?P<speaker>bea|jenie|josh|sam)/([a-z]+)_(\d+-\d+)_(?P<prompt>\d{4})")
+_SPEAKER = re.compile(r"(bea|jenie|josh|sam)(?:_[^/]*)?")
 _SENTENCE = re.compile(r'\(\s*arctic_a(\d{4})\s+"(.*)"\s*\)')
 
 
 def parse(root: Path) -> Iterator[Row]:
-    """Rows of the files named as those of EmoV-DB, below a folder of a speaker and a style."""
+    """Rows of the files named as those of EmoV-DB, below a folder that is named after a speaker."""
     texts = _texts(root)
     for row, name in named_rows(root, _NAME, "EmoV-DB", name=_with_folders):
         speaker, label, prompt = name["speaker"], WORDS.get(name[2], name[2]), name["prompt"]
@@ -67,9 +67,10 @@ def example(root: Path) -> Path:
 
 
 def _with_folders(path: str) -> str:
-    """A file's name with the folders that say who speaks and how, in lower case; the bare name where there are none."""
-    match = _FOLDERS.search(path.lower())
-    return match[1] if match else path.rsplit("/", 1)[-1]
+    """A file's name below the speaker of the nearest folder that has one, in lower case; the bare name where there is none."""
+    *folders, _ = path.lower().split("/")
+    speaker = next((found[1] for folder in reversed(folders) if (found := _SPEAKER.fullmatch(folder))), None)
+    return f"{speaker}/{stem(path).lower()}" if speaker else stem(path)
 
 
 def _texts(root: Path) -> dict[str, str]:

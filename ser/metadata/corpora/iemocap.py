@@ -49,6 +49,7 @@ WORDS = {
     "neutral state": "neutral",
 }
 _UTTERANCE = r"(Ses0(\d)[FM]_\w+_([FM])\d{3}[a-z]?)"
+_NAME = re.compile(_UTTERANCE)
 _HEAD = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\s+" + _UTTERANCE + r"\s+(\w{3})\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
 _SPOKEN = re.compile(_UTTERANCE + r"\s*\[[\d.]+-[\d.]+\]:\s*(.*)$")
 _JUDGE = re.compile(r"C-([EFM])\d+:\s*(.*)$")
@@ -113,13 +114,15 @@ _EXAMPLE_TRANSCRIPT = (
 
 
 def _files(root: Path) -> tuple[dict[str, str], dict[str, Path], list[Path]]:
-    """Utterance -> wav; dialogue -> transcription; evaluation files. Paths may lie deeper than the root."""
-    audio, texts, evaluations = {}, {}, []
+    """Utterance -> wav, in any folder; dialogue -> transcription; evaluation files. Paths may lie deeper than the root."""
+    audio: dict[str, str] = {}
+    texts: dict[str, Path] = {}
+    evaluations: list[Path] = []
     for path in files_below(root, ".wav", ".txt"):
         parts = path.split("/")
         if path.lower().endswith(".wav"):
-            if "sentences" in parts:
-                audio[stem(path)] = path
+            if _NAME.fullmatch(stem(path)):
+                audio.setdefault(stem(path), path)
         elif parts[-2:-1] == ["EmoEvaluation"]:
             evaluations.append(root / path)
         elif parts[-2:-1] == ["transcriptions"]:

@@ -36,11 +36,15 @@ NOTES = (
     "The official split shares 69 speakers between training and test: the six main characters speak in all parts.",
     "Known faults of the release (its issue tracker): train dia125_utt3.mp4 is damaged, dev dia110_utt7.mp4 is not "
     "there, test dia38_utt4.mp4 and dia220_utt0.mp4 are minutes long; some clips hold a part of another utterance.",
+    "132 test clips are there twice, the second time with final_videos_test before the name: that one is used. Three public "
+    "readers found the utterance there, and another one under the plain name; the authors have said that the second ones may "
+    "be ignored, and EmoBox takes the plain ones.",
     "Durations without audio are those of the subtitles.",
 )
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
-_CLIP = re.compile(r"dia\d+_utt\d+$")
+_CLIP = re.compile(r"(?:(train|dev|test)_)?(final_videos_test)?(dia\d+_utt\d+)")
+_FOLDERS = SPLITS | {"valid": "validation"}
 
 
 def parse(root: Path) -> Iterator[Row]:
@@ -57,7 +61,7 @@ def parse(root: Path) -> Iterator[Row]:
             expected=", ".join(f"{split}_sent_emo.csv" for split in SPLITS),
             action="Give the folder that holds them, or folders with them, with --root.",
         )
-    clips, other = _clips(root)
+    clips, other, replaced = _clips(root)
     missing = used = 0
     for split, table in tables.items():
         for cells in rows_of_csv(table, *_COLUMNS):
@@ -70,6 +74,8 @@ def parse(root: Path) -> Iterator[Row]:
         LOG.warning("not there: %s", ", ".join(f"{s}_sent_emo.csv" for s in SPLITS if s not in tables))
     if used and missing:
         LOG.warning("utterances without their clip: %d (text only)", missing)
+    if replaced:
+        LOG.warning("test clips taken from final_videos_test..., in place of those of the plain name: %d", replaced)
     left_out(len(clips) - used + other, "clips that are in no CSV")
 
 
@@ -88,22 +94,27 @@ def example(root: Path) -> Path:
     return root
 
 
-def _clips(root: Path) -> tuple[dict[str, str], int]:
-    """Utterance -> its clip, a sound file before the video; and the number of files without a split or with another name.
+def _clips(root: Path) -> tuple[dict[str, str], int, int]:
+    """Utterance -> its clip; the number of files without a split or with another name, and of utterances with a clip cut again.
 
-    A clip's split is the one whose word is in the name of its folder, or of the nearest folder above that has one.
+    A clip's split is the one in its name, or whose word is in the name of its folder, or of the nearest folder above that has
+    one. Of several clips of an utterance the first of those cut again (`final_videos_test...`) is used, and a sound file before
+    the video.
     """
-    found: dict[str, str] = {}
+    named: dict[str, list[tuple[bool, bool, str]]] = {}
     other = 0
-    files = sorted(files_below(root, ".wav", ".flac", ".mp4"), key=lambda p: p.lower().endswith(".mp4"))
-    for path in files:
+    for path in files_below(root, ".wav", ".flac", ".mp4"):
+        name = _CLIP.fullmatch(stem(path))
         folders = path.lower().split("/")[:-1]
-        split = next((s for folder in reversed(folders) for s in SPLITS if s in folder), None)
-        if split is None or not _CLIP.match(stem(path)):
+        within = next((_FOLDERS[s] for folder in reversed(folders) for s in _FOLDERS if s in folder), None)
+        split = SPLITS[name[1]] if name and name[1] else within
+        if name is None or split is None:
             other += 1
         else:
-            found.setdefault(f"{split}_{stem(path)}", path)
-    return found, other
+            word = next(word for word, part in SPLITS.items() if part == split)
+            named.setdefault(f"{word}_{name[3]}", []).append((not name[2], path.lower().endswith(".mp4"), path))
+    replaced = sum(not min(found)[0] and any(plain for plain, _, _ in found) for found in named.values())
+    return {name: min(found)[2] for name, found in named.items()}, other, replaced
 
 
 def _row(cells: dict[str, str], split: str, table: Path) -> Row:
