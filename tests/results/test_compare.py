@@ -104,9 +104,20 @@ def test_with_one_run_p_is_the_larger_of_the_two_as_the_table_says(
     found = compare_results(["good", "poor"], tmp_path)
     (pair,) = found["pairs"]
     assert pair["p"] == max(pair["tests"].models.p, pair["tests"].speakers.p)
-    assert "p: of both together (with one run the larger of the two)" in " ".join(
+    assert "p: of both together (with one run the larger of the two; none with two or three runs of one fold" in " ".join(
         text_of(found, Path("comparison.json")).split()
     )
+
+
+@pytest.mark.parametrize(("runs", "folds", "known"), [(1, 1, True), (2, 1, False), (3, 1, False), (4, 1, True), (3, 3, True)])
+def test_few_runs_that_are_exchanged_whole_have_no_p(
+    runs: int, folds: int, known: bool, tmp_path: Path, write_experiment: Write, simulate: Simulate
+) -> None:
+    for name, skill in (("good", 2.5), ("poor", 1.5)):
+        write_experiment(tmp_path, name, frame=simulate(runs=runs, folds=folds, speakers=9, skill=skill), stamps=[])
+    (pair,) = compare_results(["good", "poor"], tmp_path)["pairs"]
+    assert (pair["p"] is not None, pair["p_holm"] is not None) == (known, known)
+    assert pair["tests"].speakers.p <= 1
 
 
 def rewritten(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -19,7 +19,7 @@ from ser.results.records.comparison import Compared, Pair, ResultComparison, Tes
 from ser.results.records.find import fact_of, stores_of, word_of
 from ser.results.records.names import config_hash
 from ser.results.records.stamps import refuse_void
-from ser.results.statistics import differences, paired, power
+from ser.results.statistics import differences, gains, paired, power
 from ser.results.stored.summary import opening
 
 
@@ -117,7 +117,7 @@ def _compared(letter: str, member: Member, folder: Path, output: Path | None) ->
 
 
 def _pair(a: tuple[str, Member], b: tuple[str, Member], classes: list[str], metric: str) -> Pair:
-    """Two results compared, each with its letter; p is not adjusted."""
+    """Two results compared, each with its letter; p is not adjusted, and None where too few runs are exchanged whole."""
     (a_letter, one), (b_letter, other) = a, b
     frames = [one.frame, other.frame]
     found = paired.compare(one.frame, other.frame, classes, metric)
@@ -125,11 +125,14 @@ def _pair(a: tuple[str, Member], b: tuple[str, Member], classes: list[str], metr
     speakers = [unit_counts(f, classes, f["speaker"].astype(str)) for f in frames]
     (left, right), who, where = paired.cell_counts(frames, classes)
     random = sum(not paired.is_copies(f) for f in frames)
+    p = found.p
+    if known and random and one.frame["fold"].nunique() == 1 and 1 < one.frame["run"].nunique() < gains.ENOUGH_RUNS:
+        found.p = None
     return Pair(
         **asdict(found),
         a=a_letter,
         b=b_letter,
-        power=power.estimate(left, right, who, where, metric, known=known, random=random, p=found.p),
+        power=power.estimate(left, right, who, where, metric, known=known, random=random, p=p),
         per_class=differences.by_class(speakers, classes, known) if measure_of(frames[0]) is MEASURES["emotion"] else {},
         gender=differences.by_gender(frames, classes, metric),
         speaker=differences.by_speaker(frames, classes, metric),

@@ -12,9 +12,10 @@ from ser.results.tables import difference_table
 FEW_PAIRS = 3  # of more, classes, genders and speakers are in the record alone
 NOTE = (
     "Permutation tests: models (run x fold) are exchanged; predictions of a speaker are exchanged; in brackets the number of "
-    "each. p: of both together (with one run the larger of the two); Holm: for the number of rows. 95 %: speakers and runs "
-    "drawn again. effect: mean over standard deviation of the speakers' differences (Cohen's d_z). seeds: runs with which "
-    "a test at 0.05 would find a true difference of this size in 80 of 100 cases; too hopeful with few runs."
+    "each. p: of both together (with one run the larger of the two; none with two or three runs of one fold, where it would be "
+    "wrong); Holm: for the number of rows. 95 %: speakers and runs drawn again. effect: mean over standard deviation of the "
+    "speakers' differences (Cohen's d_z). seeds: runs with which a test at 0.05 would find a true difference of this size in "
+    "80 of 100 cases; too hopeful with few runs."
 )
 DETAILS = "Intervals draw speakers (for a speaker: utterances) and runs again; they are not adjusted for their number."
 
