@@ -126,9 +126,9 @@ def check(answers: Answers, where: str) -> None:
 
     def refuse(wrong: NDArray[np.bool_], expected: str, found: NDArray[Any]) -> None:
         if wrong.any():
-            first = int(wrong.argmax())
+            first, more = int(wrong.argmax()), int(wrong.sum()) - 1
             raise CorpusError(
-                f"{where}: the probabilities of {answers.ids[first]} (and {int(wrong.sum()) - 1} more)",
+                f"{where}: the probabilities of {answers.ids[first]}" + (f" (and {more} more)" if more else ""),
                 expected=expected,
                 found=found[first],
             )

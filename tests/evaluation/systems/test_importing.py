@@ -271,7 +271,7 @@ def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.Da
         (_set("utterance_id", 3, "toy-s9"), "the table of toy has no utterance 'toy-s9'"),
         (_set("utterance_id", 3, ""), "row 4: no utterance id"),
         (lambda f: pd.concat([f, f[:1]]), "is predicted twice (run 0, fold official, test)"),
-        (_set("p_ang", 0, 2), "expected numbers from 0 to 1"),
+        (_set("p_ang", 0, 2), "-3; expected numbers from 0 to 1"),
         (_set("p_ang", 0, -0.1), "expected numbers from 0 to 1"),
         (_set("p_ang", 0, "nan"), "expected numbers from 0 to 1"),
         (_set("p_ang", 0, "inf"), "expected numbers from 0 to 1"),
