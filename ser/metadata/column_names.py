@@ -74,6 +74,11 @@ def translate(rows: Iterable[RawRow], folder: Path, where: object, ratings: Sequ
                           found=f"columns {', '.join(ignored + list(columns.values()))}")  # fmt: skip
     words = {} if {"emotion", "label"} & set(columns) else class_columns(listed, ignored)
     ignored = [key for key in ignored if key not in words]
+    mode = next((key for key in ignored if plain(key) == "mode" and "split" not in columns and _are_parts(listed, key)), None)
+    if mode is not None:  # in the label files of CMU-MOSI, CMU-MOSEI and CH-SIMS
+        LOG.warning("split: the column %s, which holds parts alone, is read as it", mode)
+        columns["split"] = mode
+        ignored.remove(mode)
     if ignored:
         numbers = next((plain(key) for key in ignored if is_dimension(plain(key)) and _are_numbers(listed, key)), None)
         kept = f" (ratings are kept with --rating {numbers}:LOW:HIGH, the ends of their scale)" if numbers else ""
@@ -162,6 +167,12 @@ def _are_numbers(rows: Sequence[RawRow], key: str) -> bool:
     cells = [cell for row in rows if (cell := number_of(row.get(key), 1)) is not None]
     numbers = all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
     return numbers and len(set(cells)) > 1
+
+
+def _are_parts(rows: Sequence[RawRow], key: str) -> bool:
+    """True for a column that holds words for two parts or more, and nothing else."""
+    words = {said(row.get(key)).lower() for row in rows}
+    return all(map(part_of, words)) and len({part_of(word) for word in words}) > 1
 
 
 def plain(key: str) -> str:

@@ -164,6 +164,25 @@ def test_names_of_common_releases(tmp_path: Path) -> None:
     assert choose(["EmoClass"]) == ({"emotion": "EmoClass"}, [])
 
 
+@pytest.mark.parametrize(
+    ("names", "cells", "splits"),
+    [
+        ("mode", ("train", "valid", "test"), ["train", "validation", "test"]),  # as label files of MOSI have it
+        ("mode", ("train", "speech", "test"), ["", "", ""]),
+        ("mode", ("train", "", "test"), ["", "", ""]),
+        ("mode", ("test", "test", "test"), ["", "", ""]),
+        ("mode,split", ("test,train", "valid,train", "train,test"), ["train", "train", "test"]),
+    ],
+)
+def test_a_column_of_parts_called_mode_is_the_split(
+    names: str, cells: tuple[str, ...], splits: list[str], tmp_path: Path
+) -> None:
+    lines = "".join(f"so {n},joy,{cell}\n" for n, cell in enumerate(cells))
+    built = build("mine", write_text(tmp_path / "label.csv", f"text,emotion,{names}\n{lines}"), quiet=True)
+    assert list(built.table.frame["split"]) == splits
+    assert ("split: the column mode, which holds parts alone, is read as it" in built.notes) == (splits[1] == "validation")
+
+
 def test_two_columns_with_one_name_are_refused(tmp_path: Path) -> None:
     for header in ("path,emotion,emotion", "path,emotion,Emotion"):
         file = write_text(tmp_path / "t.csv", f"{header}\na.wav,joy,fear\n")
