@@ -35,12 +35,17 @@ class Loss(Term):
         return batch.logits.pow(2).mean().expand(len(batch.logits))
 '''
 METHOD = '''
+import torch
 from ser.train.adapt._base import Adaptation
 
 class Method(Adaptation):
-    """Nothing."""
+    """Nothing, along a direction that is drawn for one run and read by all."""
+    def __init__(self, classes, size, weight=1.0, ramp=""):
+        super().__init__(classes, size, weight, ramp)
+        self.direction = torch.randn(size, dtype=torch.double)
+
     def forward(self, source, target, progress):
-        return source.embedding.detach().mean((1, 2))
+        return (source.embedding.detach() * self.direction).mean((1, 2))
 '''
 ENCODER = '''
 import numpy as np
@@ -105,7 +110,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     [
         ("head", {"every parameter gets a gradient": "parameter idle.weight gets no", "padding": "Tensor-likes are not"}),
         ("loss", {"does not depend on the other runs": "are not close"}),
-        ("adaptation", {"reaches the embedding": "neither embedding gets a gradient"}),
+        (
+            "adaptation",
+            {
+                "reaches the embedding": "neither embedding gets a gradient",
+                "draws nothing but parameters": "all runs would share",
+            },
+        ),
         ("encoder", {"the same beside others": "features are others beside others than alone"}),
         ("corpus", {"its facts are there": "found 'eng'", "a tree of its layout": "there is none"}),
         (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ser.checks import Promises, hold
-from ser.checks.stacked import RUNS, gives_one_number_a_run, of_one_run, of_three_runs
+from ser.checks.stacked import RUNS, draws_parameters_alone, gives_one_number_a_run, of_one_run, of_three_runs
 from ser.train.adapt._base import Adaptation, Side
 from ser.train.adapt._base import method as method_of
 
@@ -35,6 +35,7 @@ def promises(name: str) -> Promises:
         "it gives one finite number for each run": lambda: gives_one_number_a_run(stacked(name)(*views(), 0.5)),
         "a gradient reaches the embedding of the source or of the target": partial(reaches_the_embedding, name),
         "a run's loss does not depend on the other runs": partial(runs_are_themselves, name),
+        "it draws nothing but parameters": partial(draws_parameters, name),
     }
 
 
@@ -55,3 +56,8 @@ def runs_are_themselves(name: str) -> None:
         alone = of_one_run(stacked(name), r)
         source, target = (Side(*(t[r : r + 1] for t in view)) for view in views())
         torch.testing.assert_close(alone(source, target, 0.5)[0], together[r])
+
+
+def draws_parameters(name: str) -> None:
+    """What it holds beside its parameters is the same in every run."""
+    draws_parameters_alone(lambda: method_of(name)(CLASSES, SIZE), lambda part: part(*views(), 0.5))

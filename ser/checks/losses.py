@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ser.checks import Promises
-from ser.checks.stacked import RUNS, gives_one_number_a_run, of_one_run, of_three_runs
+from ser.checks.stacked import RUNS, draws_parameters_alone, gives_one_number_a_run, of_one_run, of_three_runs
 from ser.train.losses._base import Batch, Term, term
 
 ROWS, CLASSES, SIZE = 10, 4, 5
@@ -41,6 +41,7 @@ def promises(name: str) -> Promises:
         "it gives one finite number for each run": lambda: gives_one_number_a_run(stacked(name)(example())),
         "its gradients are those of finite differences": partial(has_true_gradients, name),
         "a run's loss does not depend on the other runs": partial(runs_are_themselves, name),
+        "it draws nothing but parameters": partial(draws_parameters, name),
     }
 
 
@@ -64,3 +65,8 @@ def runs_are_themselves(name: str) -> None:
         alone = of_one_run(stacked(name), r)
         row = Batch._make(v[r : r + 1] if isinstance(v, Tensor) else v for v in batch)
         torch.testing.assert_close(alone(row)[0], together[r])
+
+
+def draws_parameters(name: str) -> None:
+    """What it holds beside its parameters is the same in every run."""
+    draws_parameters_alone(lambda: term(name)(CLASSES, SIZE), lambda part: part(example()))

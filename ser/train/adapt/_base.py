@@ -5,7 +5,8 @@ holds a class `Method(Adaptation)` whose `forward(source, target, progress)` giv
 embeddings and logits of a batch of labelled source utterances and of as many target utterances, never a label. Parameters of
 its own (a discriminator) it builds in `__init__` of `ser.train.nn.layers`, or with a leading 1 that becomes the number of runs.
 They are drawn from the run's own stream, trained by the same optimiser, clipped with the run's gradient, and thrown away after
-it.
+it. Other random numbers (directions of a projection) are the same in all runs: draw them by `streams.generator(0, NAME)`, as
+`cdan.py` does.
 
 lambda (`adapt_weight`) is the number that the gradient which reaches the head from a method's loss is multiplied by, in all
 methods. Most losses are themselves multiplied by it. A method with a discriminator multiplies the reversed gradient on its way

@@ -529,7 +529,7 @@ def _studies(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_there_is_a_study_of_each_kind(folder: Path) -> None:
-    assert set(_studies(folder)) == set(studies())
+    assert set(_studies(folder)) == set(studies()), "give each kind of study a small record in _studies"
 
 
 @pytest.mark.parametrize("schema", studies())

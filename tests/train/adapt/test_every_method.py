@@ -41,6 +41,7 @@ def test_a_method_opens_with_its_facts_and_gives_one_number_a_run(
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
     adaptations.runs_are_themselves(name)
+    adaptations.draws_parameters(name)
 
 
 @pytest.mark.parametrize("name", ALL)

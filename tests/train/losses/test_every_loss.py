@@ -38,6 +38,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_s_loss_does_not_depend_on_the_other_runs(name: str) -> None:
     losses.runs_are_themselves(name)
+    losses.draws_parameters(name)
 
 
 @pytest.mark.parametrize("name", ALL)
