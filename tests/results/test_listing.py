@@ -17,6 +17,7 @@ from ser.errors import ConfigError
 from ser.results import headlines, listing
 from ser.results.listing import INDEX, list_csv, list_results, list_table, ordered, select, why_none
 from ser.results.records.names import METRICS
+from ser.results.studies import studies
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 
@@ -132,6 +133,7 @@ def folder(tmp_path: Path, write_experiment: Write) -> Path:
 
 
 def test_studies_are_listed_with_what_their_scores_are_of(tmp_path: Path) -> None:
+    assert {content["schema"] for content in STUDIES.values()} == set(studies()), "give each kind of study a record in STUDIES"
     for name, content in STUDIES.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     lines, damaged = list_results(tmp_path)
