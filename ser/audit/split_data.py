@@ -5,7 +5,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -228,13 +228,18 @@ def _target_facts(data: Tensors) -> dict[str, Any]:
     return {"learns": data.target.text, "learns_sha256": values, **({"scales": data.scales} if data.scales else {})}
 
 
-def label_space(data: Tensors) -> dict[str, Any]:
-    """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances."""
+def label_space(dataset: str, utterances: int, dropped: Mapping[str, int]) -> dict[str, Any]:
+    """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances.
+
+    Args:
+        utterances: that are in use.
+        dropped: those that are not, by reason, as of `describe_data`.
+    """
     left_out: Counter[str] = Counter()
-    for words, number in data.dropped.items():
+    for words, number in dropped.items():
         reason, _, emotion = words.partition(": ")
         left_out[emotion] += number if reason.startswith((NOT_IN_SCHEME, NOT_IN_USE)) else 0
-    return {"dataset": data.dataset, "utterances": len(data.frame), "left_out": dict(+left_out)}
+    return {"dataset": dataset, "utterances": utterances, "left_out": dict(+left_out)}
 
 
 def tested_only(stamps: Sequence[str]) -> list[str]:

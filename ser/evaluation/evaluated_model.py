@@ -11,7 +11,7 @@ from ser.errors import ConfigError
 from ser.jsonfile import plain
 from ser.metadata.targets import ONE_CLASS, Target, parse_target
 from ser.results.metrics.measures import outputs_of
-from ser.results.records.find import experiments_of, find_summary, no_model, verb
+from ser.results.records.find import beside, experiments_of, find_summary, no_model, verb
 from ser.results.records.kinds import read_record, read_run_record, read_summary
 from ser.results.records.model import FewshotSummary, RunRecord, RunRow, Summary
 from ser.results.records.names import ALL_ROWS, HEAD, SHARED_FOLDS, amount_name, amount_of, amount_value, head_file_name
@@ -159,7 +159,7 @@ class EvaluatedModel:
         """The record of a run and fold; of a head that several folds share, that of the first."""
         run, fold = key
         found = next(r for r in self.runs if r.run == run and (fold in SHARED_FOLDS or r.fold == fold))
-        return read_run_record(self.path.parent / found.record)
+        return read_run_record(beside(self.path, found.record))
 
     def rows_of(self, key: Key, rows: pd.DataFrame | None = None) -> pd.DataFrame:
         """A head's predictions, those of its run and fold or of all folds that share it, among some; None: the recorded."""

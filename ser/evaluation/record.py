@@ -217,8 +217,13 @@ def _scheme_word(scheme: str | None, model: EvaluatedModel) -> str:
 
 
 def safe(word: str) -> str:
-    """Make a word that can be part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9+_.-]+", "_", word)
+    """Make a word that can be part of a file's name; words of other alphabets, which would be alike, keep their hash.
+
+    >>> safe("emotion:anger"), safe("emotion:\N{CJK UNIFIED IDEOGRAPH-6012}")
+    ('emotion_anger', 'emotion_-2e1ecf')
+    """
+    made = re.sub(r"[^A-Za-z0-9+_.-]+", "_", word)
+    return made if word.isascii() else f"{made}-{hashlib.sha256(word.encode()).hexdigest()[:6]}"
 
 
 def beside(record: Path, ending: str) -> Path:

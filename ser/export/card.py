@@ -3,7 +3,7 @@
 All is written from the record and the heads; where there is no record, the card says so.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ser.errors import ConfigError
@@ -11,12 +11,14 @@ from ser.export.citations import bibtex
 from ser.export.origins import Origin, limits
 from ser.jsonfile import plain
 from ser.metadata.targets import DIMENSIONS
+from ser.results.blocks import Table
 from ser.results.cells import head_of, interval, number, over_runs
 from ser.results.records.data_facts import DataFacts, data_facts, dropped_in_words
 from ser.results.records.model import Summary
 from ser.results.records.numbers import chance
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.background import audit_lines, flat, no_stamps
+from ser.results.report.formats.md import table_lines
 from ser.results.result import Result
 from ser.train.classical.classifier import estimator_kind
 from ser.train.model_folder import ModelConfig
@@ -72,6 +74,10 @@ def _front_matter(origins: Sequence[Origin]) -> str:
 
 def _bullets(lines: Sequence[str]) -> list[str]:
     return [f"- {line}" for line in lines]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    return table_lines(Table("", head, list(rows)))
 
 
 def _stamps(config: ModelConfig, record: Summary | None) -> list[str]:
@@ -130,17 +136,17 @@ def _numbers(config: ModelConfig, record: Summary | None) -> list[str]:
         f"Protocol `{facts.protocol or '-'}`, {folds} {'fold' if folds == 1 else 'folds'}, {runs} "
         f"{'run' if runs == 1 else 'runs'}{scheme}. {whose}",
         "",
-        "| metric, over the test utterances of all folds | mean over runs | 95 % over speakers | 95 % over runs |",
-        "| --- | --- | --- | --- |",
+        *_table(
+            ["metric, over the test utterances of all folds", "mean over runs", "95 % over speakers", "95 % over runs"],
+            [
+                [head_of(name), number(metric.mean), interval(metric.ci_95_speakers or None), over_runs(metric)]
+                for name, metric in record.pooled.items()
+            ],
+        ),
     ]
-    for name, metric in record.pooled.items():
-        speakers = interval(metric.ci_95_speakers or None)
-        lines.append(f"| {head_of(name)} | {number(metric.mean)} | {speakers} | {over_runs(metric)} |")
     if record.per_class:
-        rows = [
-            f"| {name} | {number(s.recall)} | {number(s.precision)} | {s.support:g} |" for name, s in record.per_class.items()
-        ]
-        lines += ["", "| class | recall | precision | test utterances |", "| --- | --- | --- | --- |", *rows]
+        rows = [[name, number(s.recall), number(s.precision), f"{s.support:g}"] for name, s in record.per_class.items()]
+        lines += ["", *_table(["class", "recall", "precision", "test utterances"], rows)]
     guess = f"UA of a guess is {chance(record.per_class):.3f}. " if main == "UA" and record.per_class else ""
     return [*lines, "", f"{guess}Other corpora, languages, microphones and speakers will give lower numbers."]
 
@@ -158,9 +164,8 @@ def _training(config: ModelConfig, record: Summary | None) -> list[str]:
         lines += ["", f"Command: `{_without_paths(record.command)}`", ""]
     options = {"head": config.architecture.head, **{f"head.{k}": v for k, v in config.architecture.options.items()}}
     shown = {**options, **(plain(record.config) if record is not None else {})}
-    lines += ["| option | value |", "| --- | --- |"]
     skipped = ("inputs", "rows", "folds", "outside", "head_options")
-    return [*lines, *(f"| {k} | {v} |" for k, v in flat({k: v for k, v in shown.items() if k not in skipped}))]
+    return [*lines, *_table(["option", "value"], flat({k: v for k, v in shown.items() if k not in skipped}))]
 
 
 def _datasets(facts: DataFacts) -> dict[str, DataFacts]:
@@ -213,17 +218,13 @@ def _limits(config: ModelConfig, origins: Sequence[Origin], record: Summary | No
 
 
 def _licences(origins: Sequence[Origin]) -> list[str]:
-    lines = [
-        "This card grants no licence; whoever passes the model on must state one. The licences of what it rests on:",
-        "",
-        "| what | licence | limits |",
-        "| --- | --- | --- |",
+    rows = [
+        [f"{one.kind} {one.title}", one.licence or "not known", "; ".join(limit.says for limit in limits(one.licence)) or "-"]
+        for one in origins
+        if one.kind in ("corpus", "encoder")
     ]
-    for origin in origins:
-        if origin.kind in ("corpus", "encoder"):
-            said = "; ".join(limit.says for limit in limits(origin.licence)) or "-"
-            lines.append(f"| {origin.kind} {origin.title} | {origin.licence or 'not known'} | {said} |")
-    return lines
+    said = "This card grants no licence; whoever passes the model on must state one. The licences of what it rests on:"
+    return [said, "", *_table(["what", "licence", "limits"], rows)]
 
 
 def _files(config: ModelConfig) -> Iterator[str]:

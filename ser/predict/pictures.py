@@ -99,13 +99,16 @@ def places(inputs: Inputs, folder: Path, overwrite: bool) -> list[Path]:
     """
     if inputs.recordings is None:
         raise ConfigError("--picture draws recordings, and the head was given texts alone", action="Leave it out.")
-    taken: dict[str, int] = {}
-    found = []
+    taken: dict[str, int] = {}  # names of files, and the number that the last of the same name has
     for recording in inputs.recordings:
-        stem = Path(recording.name).stem or "recording"
-        taken[stem] = taken.get(stem, 0) + 1
-        found.append(folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png"))
-        require_new(found[-1], overwrite)
+        stem = name = Path(recording.name).stem or "recording"
+        while name in taken:
+            taken[stem] += 1
+            name = f"{stem}-{taken[stem]}"
+        taken[name] = 1
+    found = [folder / f"{name}.png" for name in taken]
+    for path in found:
+        require_new(path, overwrite)
     return found
 
 

@@ -28,6 +28,7 @@ from ser.registry import unknown
 from ser.results.blocks import Table
 from ser.results.cells import csv_text, date, head_of, number
 from ser.results.headlines import STUDY, VALIDATION, Headline, Line, read_headline
+from ser.results.records.kinds import read_schema, schemas
 from ser.results.records.numbers import METRICS, MORE_METRICS
 from ser.workspace import writing
 
@@ -63,6 +64,8 @@ def list_results(folder: Path, quiet: bool = True) -> tuple[list[Headline], list
             except ConfigError as error:
                 damaged.append(error.line())
                 continue
+            if line is None and read_schema(folder / name) not in ("", *schemas()):
+                continue  # perhaps a study of a kind that is known once its part is named: not kept
         if line is not None:
             found.append(line)
         if now - max(key[1], key[2]) > SETTLED:

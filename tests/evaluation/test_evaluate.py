@@ -21,6 +21,7 @@ from ser.errors import ConfigError, StoreError
 from ser.evaluation import head_outputs
 from ser.evaluation.evaluate import evaluate
 from ser.evaluation.evaluated_model import SHARED_FOLDS, EvaluatedModel
+from ser.evaluation.record import safe
 from ser.features.blocks import stored_block
 from ser.features.stores.layout import Facts, Record
 from ser.features.stores.names import TTA_VIEWS
@@ -303,6 +304,12 @@ def test_a_transfers_head_is_tested_on_the_target_and_never_on_the_source(space:
     assert "validation predictions of a, not of c" in other["notes"][0]
     assert other["scores"]["UA"]["n"] == 2  # one head for each run serves all folds
     assert {v["fold"] for v in other["temperature"]["values"]} == {"source"}
+
+
+def test_names_of_files_differ_for_words_of_other_alphabets() -> None:
+    words = ["emotion:anger", "emotion:怒", "emotion:喜", "emotion:", "emotion:anger+emotion:fear"]
+    assert len({safe(word) for word in words}) == len(words)
+    assert safe("emotion:anger") == "emotion_anger"  # as in records of before
 
 
 def test_novelty_of_an_emotion_left_out_is_of_the_folds_test_speakers(space: Path) -> None:

@@ -23,8 +23,8 @@ from ser.errors import AudioError, ConfigError
 from ser.extract.encoders import egemaps
 from ser.extract.options import EncoderOptions
 from ser.features.stores.store import FeatureStore
-from ser.predict.inputs import audio_files
-from ser.predict.pictures import draw, spectrogram
+from ser.predict.inputs import Inputs, audio_files
+from ser.predict.pictures import draw, places, spectrogram
 from ser.predict.predictions import Heard, as_text, form_notes, is_beyond_chance, long_note, novelty_note, telephone_note
 from ser.predict.recordings import Recording
 from ser.results.records.find import find_heads
@@ -593,6 +593,12 @@ def test_a_recording_is_drawn_with_its_answer(trained: Path, tmp_path: Path, cap
     assert own.read_text() == "mine"
     assert main([*words, "--overwrite"]) == 3
     assert own.read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_recording_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    given = ["x/b.wav", "y/b.wav", "z/b-2.wav", "w/b.wav"]
+    found = places(Inputs([Recording(name, Path(name)) for name in given]), tmp_path, overwrite=False)
+    assert [path.name for path in found] == ["b.png", "b-2.png", "b-2-2.png", "b-3.png"]
 
 
 def test_a_picture_has_the_ratings_of_a_head_on_a_class_and_dimensions() -> None:

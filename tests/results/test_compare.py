@@ -378,6 +378,13 @@ def test_speakers_are_asked_for_at_the_runs_that_there_are() -> None:
     assert v_c > 0.1 * v_s
 
 
+def test_scores_of_other_targets_may_be_below_0_and_above_1(folder: Path) -> None:
+    found = compare_results(["good", "poor"], folder)
+    row = found.pairs[0].gender.groups["female"]
+    row.a, row.b = -0.2, 1.7  # a CCC, an RMSE
+    check(found, ResultComparison, "it")
+
+
 def test_nothing_is_asked_for_where_p_is_far_from_the_level() -> None:
     a, b = counted(np.random.default_rng(3), 6, 0.02, 0.01, 0.1)
     near, far = (asked(a, b, p=p) for p in (0.1, 0.45))

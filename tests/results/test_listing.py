@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +17,7 @@ from ser.errors import ConfigError
 from ser.results import headlines, listing
 from ser.results.listing import INDEX, list_csv, list_results, list_table, ordered, select, why_none
 from ser.results.records.names import METRICS
-from ser.results.studies import studies
+from ser.results.studies import ablation, studies
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]
 
@@ -192,6 +192,18 @@ def test_the_index_gives_the_same_lines_without_reading_a_record(folder: Path, m
 
 
 @pytest.mark.usefixtures("settled")
+def test_a_study_is_listed_once_its_part_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "mine.json").write_text(json.dumps({**STUDIES["ablation"], "schema": "mine/1"}))
+    assert len(list_results(folder)[0]) == 3
+
+    class Mine(ablation.Study, kw_only=True):
+        schema: Literal["mine/1"] = "mine/1"
+
+    monkeypatch.setattr(headlines, "studies", lambda: {"mine/1": Mine})
+    assert "ablation" in [line.experiment for line in list_results(folder)[0]]
+
+
+@pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("how", ["in place", "renamed", "old times"])
 def test_a_changed_record_is_never_shown_as_it_was(folder: Path, how: str) -> None:
     list_results(folder)
@@ -225,7 +237,7 @@ def test_gone_and_damaged_files(folder: Path) -> None:
     list_results(folder)
     (folder / "first.json").unlink()
     (folder / "third.json").write_text('{"schema": "ser.summary/1"')
-    (folder / "notes.json").write_text('{"schema": "mine"}')
+    (folder / "notes.json").write_text('{"no": "schema"}')
     for _ in range(2):
         lines, damaged = list_results(folder)
         assert [line.experiment for line in lines] == ["second"]

@@ -49,9 +49,10 @@ def test_config_hash_ignores_order_and_container_types() -> None:
 
 
 def test_run_names_differ_for_different_folds() -> None:
-    folds = ["1", "01", "10", "Ses01", "a b", "a_b", "a/b", "a\\b", "ä", "ö", ".."]
+    folds = ["1", "01", "10", "Ses01", "a b", "a_b", "a/b", "a\\b", "ä", "ö", "..", "s" * 250, "s" * 249]
     assert len({run_name(0, f) for f in folds}) == len(folds)
     assert all(set(run_name(0, f)) <= set("abcdefghijklmnopqrstuvwxyzS0123456789_.-") for f in folds)
+    assert max(len(run_name(0, f, 12.5)) for f in folds) < 255 - len(".safetensors.12345678-abcdef.tmp")
     assert run_name(1, "2", 10) != run_name(1, "2", 10.5) != run_name(1, "2")
 
 

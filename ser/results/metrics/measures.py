@@ -285,7 +285,7 @@ def kl(q: Floats, p: Floats) -> Floats:
     """Kullback-Leibler divergence of votes q from probabilities p, nats, `(n, K)` each -> `(n,)`."""
     from scipy.special import rel_entr  # here, as scipy takes 0.15 s of a process that needs no divergence
 
-    return np.asarray(rel_entr(q, np.maximum(p, FLOOR)).sum(-1))
+    return np.asarray(np.maximum(rel_entr(q, np.maximum(p, FLOOR)).sum(-1), 0))
 
 
 def js(q: Floats, p: Floats) -> Floats:
@@ -293,13 +293,13 @@ def js(q: Floats, p: Floats) -> Floats:
     from scipy.special import rel_entr
 
     middle = (q + p) / 2
-    return np.asarray((rel_entr(q, middle) + rel_entr(p, middle)).sum(-1) / (2 * np.log(2)))
+    return np.asarray(np.clip((rel_entr(q, middle) + rel_entr(p, middle)).sum(-1) / (2 * np.log(2)), 0, 1))
 
 
 def cosine(q: Floats, p: Floats) -> Floats:
     """Cosine of the angle between two distributions, `(n, K)` each -> `(n,)`."""
     size = np.sqrt((q * q).sum(-1) * (p * p).sum(-1))
-    return np.asarray((q * p).sum(-1) / np.maximum(size, FLOOR))
+    return np.asarray(np.minimum((q * p).sum(-1) / np.maximum(size, FLOOR), 1))
 
 
 def concordance(covariance: Counts, variances: Counts, difference: Counts, least: float = 0.0) -> Counts:

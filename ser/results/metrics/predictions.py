@@ -116,7 +116,7 @@ def _tally_folds(frame: pd.DataFrame, classes: Sequence[str], split: str, measur
     return counts
 
 
-def _tally_groups(frame: pd.DataFrame, classes: Sequence[str], column: str) -> tuple[list[str], Counts]:
+def group_counts(frame: pd.DataFrame, classes: Sequence[str], column: str) -> tuple[list[str], Counts]:
     """Names of the groups in a column ("" left out) and their counts `(groups, runs, K, K)`."""
     frame = frame[frame[column] != ""]
     return np.unique(frame[column].to_numpy(dtype=str)).tolist(), unit_counts(frame, classes, frame[column])
@@ -148,7 +148,7 @@ def _by_class(pooled: Counts, classes: Sequence[str]) -> dict[str, ClassScores]:
 
 def _by_group(test: pd.DataFrame, classes: Sequence[str], column: str) -> tuple[dict[str, GroupScores], GroupGap | None]:
     """Scores of each gender or speaker (pooled over folds, mean over runs), and the widest gap between two groups."""
-    names, counts = _tally_groups(test, classes, column)
+    names, counts = group_counts(test, classes, column)
     if not names:
         return {}, None
     measure = measure_of(test)
@@ -233,7 +233,7 @@ def metrics_from_predictions(predictions: pd.DataFrame, classes: Sequence[str]) 
         split: metrics_over_runs({name: v.mean(axis=1) for name, v in measure.scores(c).items()}) for split, c in counts.items()
     }
     pooled = counts["test"].sum(axis=1)
-    speakers, by_speaker = _tally_groups(test, classes, "speaker")
+    speakers, by_speaker = group_counts(test, classes, "speaker")
     known = len(speakers) > 1 and not (test["speaker"] == "").any()
     return Numbers(
         validation=described.get("validation"),

@@ -15,6 +15,7 @@ from ser.results.metrics.calibration import chance_ece, ece, reliability
 from ser.results.metrics.classification import class_numbers, class_scores
 from ser.results.metrics.intervals import describe, unit_counts
 from ser.results.metrics.measures import columns, measure_of, outputs_of
+from ser.results.metrics.predictions import group_counts
 from ser.results.records.numbers import Described
 
 SCORES = ("precision", "recall", "F1")
@@ -64,16 +65,14 @@ def over_groups(test: pd.DataFrame, classes: Sequence[str], column: str) -> dict
     Returns:
         by group; {} where there are no groups.
     """
-    test = test[test[column] != ""]
-    names = np.unique(test[column].to_numpy(dtype=str))
-    if not len(names):
+    names, counts = group_counts(test, classes, column)
+    if not names:
         return {}
-    counts = unit_counts(test, classes, test[column])
     measure = measure_of(test)
     values = {metric: measure.score(counts, metric) for metric in measure.groups}
     n = measure.number(counts).mean(axis=1)
     return {
-        str(name): GroupOverRuns({m: _described(v[i]) for m, v in values.items()}, round(float(n[i])))
+        name: GroupOverRuns({m: _described(v[i]) for m, v in values.items()}, round(float(n[i])))
         for i, name in enumerate(names)
     }
 

@@ -6,7 +6,7 @@ A bar begins at 0, so that its length is the score; points are for scores and di
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,8 +15,10 @@ from ser.results.cells import FEW_RUNS, runs_interval
 from ser.results.plotting.style import PALETTE, Figure
 from ser.results.records.numbers import Described
 
+T = TypeVar("T")
 BARS = (PALETTE[0], PALETTE[4], PALETTE[2])  # next to each other they differ in grey too
 LABEL = 44  # characters of a line of an axis's label
+MANY = 40  # rows: a picture of more would be longer than a page
 SOME_RUNS = 12  # up to this number, each run is drawn as a dot
 
 
@@ -48,6 +50,11 @@ class Series:
     name: str
     values: Sequence[Estimate | None]
     colours: Sequence[str] = field(default=())
+
+
+def ends_of(order: list[T]) -> list[T]:
+    """Names or groups from best to worst; of more than `MANY` the best and the worst half of this number."""
+    return order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]
 
 
 def interval_note(metric: Described, drawn: str = "") -> str:

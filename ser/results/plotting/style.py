@@ -11,8 +11,10 @@ from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backend_bases import RendererBase
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.text import Text as Words
 
 from ser.errors import ConfigError
 from ser.results.blocks import printable
@@ -44,7 +46,14 @@ FULL_NAMES = {
 
 
 class Figure(MatplotlibFigure):
-    """A figure that a notebook shows, also where neither pyplot nor `%matplotlib inline` prepared it."""
+    """A figure whose words are shown as they are, and that a notebook shows, also where neither pyplot nor `%matplotlib inline`
+    prepared it.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        for words in self.findobj(Words):
+            words.set_parse_math(False)  # two `$` in names are not a formula
+        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         content = BytesIO()

@@ -27,8 +27,8 @@ class Compared(Model, kw_only=True):
 class Row(Model, kw_only=True):
     """A score of both systems, and its difference; null where it is not defined."""
 
-    a: Share | None
-    b: Share | None
+    a: float | None
+    b: float | None
     difference: float | None
     ci_95: Interval
     speakers: Positive | UnsetType = UNSET

@@ -5,11 +5,13 @@ refuses a file in which one has another, so that a record from elsewhere ends in
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType, field
 
 from ser.jsonfile import Model, check
+
+ValidationBy: TypeAlias = Literal["auto", "speaker", "session", "dialogue", "utterance"]
 
 
 class CorpusClasses(Model, kw_only=True, forbid_unknown_fields=False):
@@ -70,7 +72,7 @@ class FoldOptionFacts(Model, kw_only=True, forbid_unknown_fields=False):
     folds: int | None = None
     seed: int = 0
     file: str | None = None
-    validation: str = "auto"
+    validation: ValidationBy = "auto"
     stratified: bool = False
 
 

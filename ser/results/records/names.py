@@ -17,6 +17,7 @@ OUTPUT_EVALUATION_SCHEMA = "ser.output_evaluation/1"
 HEAD = ".safetensors"  # the ending of a saved head
 ONNX = ".onnx"  # that of a model in ONNX
 CONFIG = "config.json"  # of a folder with a model to hand on, see `ser.train.model_folder`
+LONG = 180  # signs of a fold in the name of a file: file systems take 255 in all
 AMOUNTS = ("percentage", "shots")  # fields of a few-shot run's record; one of them is the amount of target data
 
 
@@ -67,8 +68,8 @@ def run_name(run: int, fold: str, percentage: float | None = None, shots: int | 
         safe = f"{int(fold):02d}"
     else:
         safe = re.sub(r"[^A-Za-z0-9_-]", "_", fold)
-        if safe != fold or safe.isdigit():  # "01" is not the fold "1"
-            safe += "-" + hashlib.sha256(fold.encode("utf-8")).hexdigest()[:6]
+        if safe != fold or safe.isdigit() or len(safe) > LONG:  # "01" is not the fold "1"
+            safe = f"{safe[:LONG]}-{hashlib.sha256(fold.encode('utf-8')).hexdigest()[:6]}"
     name = f"run-{run:03d}.fold-{safe}"
     if shots is not None:
         return f"{name}.{shots}shots"

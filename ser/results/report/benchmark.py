@@ -8,7 +8,7 @@ from typing import Any
 from ser.errors import ConfigError
 from ser.results.benchmarks import Preset
 from ser.results.blocks import Block, Notice, Section, Table, Text
-from ser.results.cells import ABSENT, head_of, interval, number, over_runs, score
+from ser.results.cells import ABSENT, head_of, interval, number, over_runs, runs_interval, score
 from ser.results.listing import list_results
 from ser.results.records.find import stores_of
 from ser.results.records.model import Summary
@@ -49,7 +49,7 @@ def measured(preset: Preset, record: Summary) -> Metric:
 
 def _place(value: float, own: Metric, speakers: Sequence[float] | None) -> str:
     """`yes`, `above` or `below` for a published value, against the interval over speakers, or else over runs."""
-    ends = speakers or own.ci_95
+    ends = speakers or runs_interval(own)
     if ends is None:
         return ABSENT
     return "yes" if ends[0] <= value <= ends[1] else "above" if value > ends[1] else "below"

@@ -201,5 +201,5 @@ def _tested(results: Sequence[StoredResult], scores: Table) -> list[Block]:
         found = compare_results([str(r.path) for r in results], results[0].path.parent)
     except SerError as error:
         return [Text(f"Not compared: {error.line()}", lead=True), scores]
-    lead, *others = difference_blocks(convert(plain(found), ResultComparison))
+    lead, *others = difference_blocks(found)
     return [lead, scores, *others]

@@ -1,5 +1,7 @@
 """Sections on evaluations of heads on classes, dimensions and labels, by themselves or in the report on their experiment."""
 
+from glob import escape
+
 from msgspec import UNSET
 
 from ser.errors import SerError
@@ -16,7 +18,7 @@ from ser.results.records.evaluation import (
 )
 from ser.results.records.explanations import Explanations
 from ser.results.records.find import OF_ANOTHER, beside, picture_beside
-from ser.results.records.gaps import MeasuredGenders, Speakers
+from ser.results.records.gaps import Speakers
 from ser.results.records.kinds import read_record
 from ser.results.report.background import stamps_and_notes
 from ser.results.report.evaluation_tables import again, by_chance, drawn, evaluation_facts, output_tables, paired, suite_tables
@@ -30,7 +32,7 @@ def evaluations_of(result: StoredResult, full: bool) -> list[Section]:
     """A section for each evaluation beside a summary; one that is not of this very summary is named and left out."""
     name = result.path.name.removesuffix(".json")
     found, left = [], []
-    for path in sorted(result.path.parent.glob(f"{name}{OF_ANOTHER}-*.json")):
+    for path in sorted(result.path.parent.glob(f"{escape(name)}{OF_ANOTHER}-*.json")):
         try:
             record = read_record(path)
         except SerError as error:
@@ -53,7 +55,7 @@ def evaluation_sections(result: StoredResult, full: bool) -> list[Section]:
     tables = {"Result": ("", _result(result)), "Robustness and fairness": ("suite", suite_tables(record))}
     if isinstance(record, OutputEvaluation):
         tables["Outputs"] = ("", output_tables(record.outputs, record.unit))
-        tables["Gaps"] = ("", [_genders(record.genders)] if record.genders else [])
+        tables["Gaps"] = ("", [gender_table(record.genders, "Genders")] if record.genders else [])
     else:
         tables |= {
             "Calibration": ("reliability", _calibration(record)),
@@ -218,20 +220,6 @@ def _gaps(record: Evaluation) -> list[Block]:
     groups = record.groups
     blocks: list[Block] = [gender_table(groups.gender, "Genders")] if groups.gender else []
     return [*blocks, *(_speakers(groups.speaker) if groups.speaker else [])]
-
-
-def _genders(found: MeasuredGenders) -> Table:
-    """Scores of each gender and their differences by metric."""
-    metrics = list(next(iter(found.groups.values())).scores)
-    rows = [
-        [name, *(f"{number(g.scores[m].mean)} ({interval(g.scores[m].ci_95)})" for m in metrics), str(g.n), str(g.speakers)]
-        for name, g in found.groups.items()
-    ]
-    for gap in found.gaps:
-        cells = [f"{gap.scores[m].difference:+.3f} ({interval(gap.scores[m].ci_95)})" for m in metrics]
-        rows.append([" minus ".join(gap.between), *cells, "", ""])
-    heads = ["gender", *(f"{head_of(m)} (95 %)" for m in metrics), "utterances", "speakers"]
-    return Table("Genders", heads, rows, note="Speakers drawn again within each gender.")
 
 
 def _speakers(found: Speakers) -> list[Block]:

@@ -5,6 +5,7 @@ intervals over runs of classes and groups.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import UNSET
 
@@ -24,7 +25,7 @@ from ser.results.cells import (
 )
 from ser.results.records.data_facts import data_facts
 from ser.results.records.find import dataset_of, fact_of, is_system
-from ser.results.records.gaps import Genders
+from ser.results.records.gaps import Genders, MeasuredGenders
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.numbers import Metrics, OutputScores, matrix_of
 from ser.results.report.background import overview, stamps_and_notes
@@ -212,19 +213,24 @@ def _groups(result: StoredResult, kind: str, full: bool, note: str = "") -> Tabl
     return Table(f"Each {kind}, mean over runs", [kind, *head, "utterances"], rows, note=note, closed=kind == "speaker")
 
 
-def gender_table(found: Genders, caption: str) -> Table:
+def gender_table(found: Genders | MeasuredGenders, caption: str) -> Table:
     """Scores of each gender and their differences, speakers drawn again."""
+
+    def of(part: Any) -> Any:
+        return part.scores if isinstance(found, MeasuredGenders) else part
+
+    metrics = list(next(iter(found.groups.values())).scores) if isinstance(found, MeasuredGenders) else ["UA", "WA"]
     rows = [
-        [name, *(f"{number(m.mean)} ({interval(m.ci_95)})" for m in (g.UA, g.WA)), str(g.n), str(g.speakers)]
+        [name, *(f"{number(of(g)[m].mean)} ({interval(of(g)[m].ci_95)})" for m in metrics), str(g.n), str(g.speakers)]
         for name, g in found.groups.items()
     ]
     for gap in found.gaps:
-        cells = [f"{m.difference:+.3f} ({interval(m.ci_95)})" for m in (gap.UA, gap.WA)]
+        cells = [f"{of(gap)[m].difference:+.3f} ({interval(of(gap)[m].ci_95)})" for m in metrics]
         rows.append([" minus ".join(gap.between), *cells, "", ""])
     few = [f"{g.speakers} ({name})" for name, g in found.groups.items() if g.speakers < FEW_SPEAKERS]
     note = "Speakers drawn again within each gender."
     note += f" Of so few speakers, {' and '.join(few)}, such intervals are too narrow." if few else ""
-    return Table(caption, ["gender", "UA (95 %)", "WA (95 %)", "utterances", "speakers"], rows, note=note)
+    return Table(caption, ["gender", *(f"{head_of(m)} (95 %)" for m in metrics), "utterances", "speakers"], rows, note=note)
 
 
 def _speakers(result: StoredResult, full: bool) -> list[Block]:

@@ -71,6 +71,22 @@ def transfer_verdict(gain: float, p: float | None) -> str:
     return "no gain shown" if gain >= 0 else "negative transfer on average, not significant"
 
 
+def combination_verdict(gain: float, p: float | None, single: bool = False) -> str:
+    """The gain of training on all corpora for one of them, in words; `p` is adjusted.
+
+    Args:
+        single: true if there is one model of each kind, so that another seed might reverse the result.
+
+    >>> combination_verdict(0.02, 0.3), combination_verdict(-0.02, 0.01), combination_verdict(-0.02, 0.01, single=True)
+    ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')
+    """
+    if p is None or single:
+        return "one model each: no test over models is possible"
+    if p >= SIGNIFICANT:
+        return "no difference shown"
+    return "combining helps" if gain > 0 else "combining hurts"
+
+
 def against(full: str, predictions: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> list[VariantComparison]:
     """Compare the full model of an ablation with each of the other variants, with p-values adjusted for their number."""
     found = [

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ser.jsonfile import Count, Model, Word, require
 from ser.results.blocks import Block, Table
-from ser.results.cells import interval, main_head, score, score_cells, score_heads, with_interval
+from ser.results.cells import main_head, over_runs, score, score_cells, score_heads, with_interval
 from ser.results.records.model import Beside, Notes
 from ser.results.records.numbers import Metrics
 from ser.results.records.study_numbers import LayerWeight, Nested, PositionComparison
@@ -97,7 +97,7 @@ class Study(StudyRecord, kw_only=True):
             head = [f"{self.chosen} minus", self.metrics[0]]
             found.append(difference_table(caption, head, compared, OF_FOLDS))
         if self.weights:
-            rows = [[str(w.layer), score(w.weight), interval(w.weight.ci_95 if w.weight.n > 2 else None)] for w in self.weights]
+            rows = [[str(w.layer), score(w.weight), over_runs(w.weight)] for w in self.weights]
             runs = self.weights[0].weight.n
             note = f"Softmax over layers, mean over folds, mean ± std over runs ({runs}); equal weights: {1 / len(rows):.3f}."
             found.append(Table("Learned weights of the layers", ["layer", "weight", "95 %"], rows, note=note))

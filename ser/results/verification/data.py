@@ -6,6 +6,7 @@ with the configuration, whose hash every run has, and the sizes of folds with th
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.labels import FILES
 from ser.metadata.targets import EMOTION
 from ser.results.records.data_facts import DataFacts, FoldFacts, data_facts, stated_facts
+from ser.results.records.find import beside
+from ser.results.records.kinds import read_summary
 from ser.results.records.model import FewshotSummary, Opening, Summary
 from ser.results.stored.checked_runs import Runs
 from ser.results.stored.summary import notes_of
 from ser.results.stored.verdict import Verdict
+from ser.results.studies import StudyRecord
 from ser.workspace import Workspace
 
 SIZES = ("train", "validation", "test")
@@ -91,6 +95,53 @@ def verify_data_facts(
     left = [s for s in summary.stamps if s not in proven]
     if left:
         verdict.beyond.append(f"stamps that do not follow from a table and its folds alone: {'; '.join(left)}")
+
+
+def verify_study_facts(study: StudyRecord, path: Path, verdict: Verdict) -> None:
+    """Compare `data` and `stamps` of a study with those of its experiments.
+
+    An experiment has the same facts about each corpus, but for the stores that it uses; a stamp of all experiments is one of
+    the study. Records that cannot be read are named where their numbers are compared.
+    """
+    from ser.audit.sharing import without_epoch
+
+    members = []
+    for record in dict.fromkeys(record for _, record in study.members()):
+        with suppress(ConfigError):
+            members.append(read_summary(beside(path, record)))
+    for part in corpora(study):
+        own = {key: value for key, value in part.stated.items() if key not in ("stores", "views")}
+        found = [
+            {key: other.stated.get(key) for key in own} for m in members for other in corpora(m) if other.name == part.name
+        ]
+        if found and own not in found:
+            verdict.compare(own, found[0], part.where)
+    each, own_stamps = [without_epoch(m.stamps) for m in members], without_epoch(study.stamps)
+    for stamp in each[0] if each else ():
+        if all(stamp in stamps for stamps in each) and stamp not in own_stamps:
+            verdict.add("$.stamps", "no such stamp", stamp)
+
+
+def verify_corpora_together(record: Opening, verdict: Verdict) -> None:
+    """Compare what is said of several corpora together with the facts of each."""
+    from ser.audit.split_data import label_space
+
+    parts = data_facts(record).datasets
+    if not parts:
+        return
+    stated, names = record.data["datasets"], list(parts)
+    known = {key: {str(part[key]) for part in stated.values() if part.get(key)} for key in ("scheme", "normalize", "protocol")}
+    known |= {"dataset": set(names)}
+    known |= {"source": {names[0]}, "target": {names[1]}} if len(names) == 2 else {}
+    for key, words in known.items():
+        said = str(record.data.get(key) or "")
+        if said and words and {said} != words and {*said.split("+")} != words:  # joined in any order
+            verdict.add(f"$.data.{key}", said, "+".join(sorted(words)))
+    space = record.data.get("label_space")
+    if space is not None:
+        again = {name: label_space(name, part.utterances or 0, part.dropped) for name, part in parts.items()}
+        verdict.compare(space["classes"], list(parts[names[0]].classes), "$.data.label_space.classes")
+        verdict.compare({corpus["dataset"]: corpus for corpus in space["corpora"]}, again, "$.data.label_space.corpora")
 
 
 def _inputs(summary: Summary | FewshotSummary, parts: list[Corpus], verdict: Verdict) -> None:

@@ -23,12 +23,13 @@ from ser.results.records.kinds import read_record, read_schema
 from ser.results.records.model import CorpusNumbers, FewshotSummary, Summary
 from ser.results.records.names import SUMMARY_SCHEMA, config_hash
 from ser.results.statistics import paired
+from ser.results.statistics.gains import combination_verdict
 from ser.results.stored.checked_runs import Runs, read_runs, tested_labels
 from ser.results.stored.study_experiments import PARTS, Experiments
 from ser.results.stored.summary import FinishedExperiment, summarise_fewshot
 from ser.results.stored.verdict import Verdict
 from ser.results.studies import StudyRecord, studies
-from ser.results.verification.data import verify_data_facts
+from ser.results.verification.data import verify_corpora_together, verify_data_facts, verify_study_facts
 from ser.results.verification.inputs import verify_data
 from ser.workers.processes import in_order
 from ser.workspace import Workspace
@@ -59,8 +60,10 @@ def verify(path: Path, space: Workspace) -> Verdict:
     verdict.compare(record.config_hash, config_hash(record.config), "$.config_hash")
     beside = Workspace(path.resolve().parent.parent) if path.resolve().parent.name == "results" else space
     try:
+        verify_corpora_together(record, verdict)
         if isinstance(record, StudyRecord):
             verify_data(record, beside, verdict)
+            verify_study_facts(record, path, verdict)
             for where, stored, again in record.recomputed(Experiments(path, verdict)):
                 verdict.compare(stored, again, where)
         else:
@@ -102,7 +105,7 @@ def _verify_summary(path: Path, summary: Summary | FewshotSummary, space: Worksp
         if stored is UNSET:
             verdict.missing.append(f"the record has no {key}: it is of an earlier version")
         else:
-            verdict.compare(stored, value, f"$.{key}")
+            verdict.compare(stored, None if value is UNSET else value, f"$.{key}")
 
 
 def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: Verdict) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: V
     if isinstance(summary, FewshotSummary):
         finished = FinishedExperiment("-", "-", {}, {}, [], runs.records, predictions, classes, "", 0.0)
         whole = summarise_fewshot(finished)
-        return {"percentages": whole.percentages, **({"source": whole.source} if whole.source else {})}
+        return {"percentages": whole.percentages, "source": whole.source}
     found: dict[str, Any] = asdict(metrics_from_predictions(predictions, classes))
     found["time"] = replace(summary.time, seconds=round(sum(r.seconds for r in runs.records), 3))
     if summary.suspects is not UNSET:
@@ -124,6 +127,7 @@ def _again(path: Path, summary: Summary | FewshotSummary, runs: Runs, verdict: V
 def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experiments) -> dict[str, CorpusNumbers]:
     """By corpus, the numbers of a head that was trained on several, and of each corpus's own head beside it."""
     found: dict[str, CorpusNumbers] = {}
+    experiments.verdict.compare(list(summary.datasets or {}), list(data_facts(summary).datasets), "$.datasets, names")
     for name, part in (summary.datasets or {}).items():
         own = _of_corpus(predictions, name, data_facts(summary).folds)
         numbers = asdict(metrics_from_predictions(own, outputs_of(own)))
@@ -137,7 +141,10 @@ def _corpora(summary: Summary, predictions: pd.DataFrame, experiments: Experimen
             found[name].comparison = replace(part.comparison, **compared)
     adjusted = paired.holm_of_known([part.comparison.p for part in found.values()])
     for part, p in zip(found.values(), adjusted, strict=True):
-        part.comparison = replace(part.comparison, p_holm=p)
+        c = part.comparison
+        # Whether the head draws at random, so that one model of each kind says nothing, is not in the record.
+        words = [combination_verdict(c.difference, p, single) for single in (False, c.tests.models is None)]
+        part.comparison = replace(c, p_holm=p, verdict=c.verdict if c.verdict in words else words[0])
     return found
 
 

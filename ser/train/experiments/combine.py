@@ -26,7 +26,7 @@ from ser.results.records.model import AloneExperiment, CorpusNumbers
 from ser.results.records.numbers import AdjustedComparison
 from ser.results.result import Result
 from ser.results.statistics import paired
-from ser.results.statistics.gains import SIGNIFICANT
+from ser.results.statistics.gains import combination_verdict
 from ser.train.runs.experiment import Experiment, fit_experiment, kind_of, make_experiment
 from ser.train.runs.identity import identity
 from ser.train.runs.joined_corpora import join, load_shared, named_stamps, shared_facts, short, starts_of
@@ -192,19 +192,3 @@ def own_predictions(predictions: pd.DataFrame, data: Tensors, rows: pd.DataFrame
         frame[column] = frame[column].map(dict(zip(rows[column], data.frame[column], strict=True)))
     frame["fold"] = frame["fold"].map(name_of)
     return frame
-
-
-def combination_verdict(gain: float, p: float | None, single: bool = False) -> str:
-    """The gain of training on all corpora for one of them, in words; `p` is adjusted.
-
-    Args:
-        single: true if there is one model of each kind, so that another seed might reverse the result.
-
-    >>> combination_verdict(0.02, 0.3), combination_verdict(-0.02, 0.01), combination_verdict(-0.02, 0.01, single=True)
-    ('no difference shown', 'combining hurts', 'one model each: no test over models is possible')
-    """
-    if p is None or single:
-        return "one model each: no test over models is possible"
-    if p >= SIGNIFICANT:
-        return "no difference shown"
-    return "combining helps" if gain > 0 else "combining hurts"

@@ -13,11 +13,12 @@ from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import TextWrapper
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from ser.errors import ConfigError
 from ser.metadata.targets import DIMENSIONS, MIXED, TARGETS, parse_target
 from ser.registry import names, resolve
+from ser.results.records.data_facts import ValidationBy
 from ser.train.classical.classifier import is_classical
 from ser.train.losses import resolved
 from ser.train.option import converted, described, flag, is_option, option
@@ -65,9 +66,7 @@ class FitOptions:
         None, "CSV with the columns utterance_id, fold and part; without part, fold is the fold that tests the utterance."
     )
     validation: str = option(
-        "auto",
-        "The groups that are moved whole from training to validation.",
-        choices=("auto", "speaker", "session", "dialogue", "utterance"),
+        "auto", "The groups that are moved whole from training to validation.", choices=get_args(ValidationBy)
     )
     split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.", least=0)
     stores: tuple[str, ...] | None = option(

@@ -416,3 +416,15 @@ def test_files_that_cannot_be_drawn_or_read(tmp_path: Path, write_experiment: Wr
     (tmp_path / summary["runs"][0]["record"]).unlink()
     with pytest.raises(ConfigError, match=r"names emodb-mlp/run-000\.fold-01\.json, which cannot be read"):
         _figure(path, summary, "learning_curves")
+
+
+def test_names_with_signs_of_a_formula_are_shown_as_they_are(
+    tmp_path: Path, write_experiment: Write, simulate: Simulate
+) -> None:
+    frame = simulate(classes=["a$b$c", r"$\foo$"])
+    frame["speaker"] = "$" + frame["speaker"] + "$_^{"
+    found = result_of(*write_experiment(tmp_path, frame=frame))
+    for path in plot_into(found, kinds=DETAILS, formats=["svg"], output=tmp_path / "out"):
+        text = path.read_text()
+        assert path.stem.split(".")[-1] not in ("confusion", "classes") or r"$\foo$" in text
+        assert "speakers" not in path.stem or "$s00$_^{" in text

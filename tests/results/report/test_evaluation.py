@@ -210,16 +210,16 @@ def test_rows_have_scores_and_probability_scores(source: Result) -> None:
 
 
 def test_what_is_not_of_this_summary_is_named_and_left_out(tmp_path: Path, write_experiment: Write) -> None:
-    write_experiment(tmp_path / "results", "one")
-    record, path = evaluate("one", tmp_path)
+    write_experiment(tmp_path / "results", "one[1]")
+    record, path = evaluate("one[1]", tmp_path)
     other = {**record, "model": {**record["model"], "config_hash": "0" * 12}}
-    path.with_name("one.evaluation-other.json").write_text(json.dumps(other))
-    path.with_name("one.evaluation-torn.json").write_text("{")
-    page = render(compose([Result.find("one", tmp_path / "results")]))
+    path.with_name("one[1].evaluation-other.json").write_text(json.dumps(other))
+    path.with_name("one[1].evaluation-torn.json").write_text("{")
+    page = render(compose([Result.find("one[1]", tmp_path / "results")]))
     assert page.count("Evaluation: emodb<") == 2  # in the contents, and above its section
     assert "Evaluation: other" not in page
-    assert "one.evaluation-other.json is of another configuration" in page
-    assert "one.evaluation-torn.json" in page
+    assert "one[1].evaluation-other.json is of another configuration" in page
+    assert "one[1].evaluation-torn.json" in page
 
 
 def test_an_evaluation_is_not_put_beside_other_results(space: Path) -> None:

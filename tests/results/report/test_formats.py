@@ -37,6 +37,7 @@ from ser.results.report.background import stamps_and_notes
 from ser.results.report.compose import FORMATS, compose, text_of, write_report
 from ser.results.report.formats.html import render
 from ser.results.report.formats.latex import escaped
+from ser.results.report.formats.md import table_lines
 from ser.results.report.score_rows import score_rows
 from ser.results.result import Result
 from ser.results.studies import studies
@@ -621,3 +622,13 @@ def test_other_kinds_have_a_report_by_themselves_or_none(folder: Path) -> None:
         compose([Result(folder / "one.json", one), Result(folder / "x.json", run)])
     with pytest.raises(ConfigError, match=r"no report of run\.json; expected a summary, .* found schema ser\.run/1"):
         compose([Result(folder / "run.json", read_record(folder / "one" / "run-000.fold-01.json"))])
+
+
+def test_markdown_shows_signs_as_they_are() -> None:
+    table = Table("", ["class"], [[r"a\_b"], ["[x](https://example.org)"], ["`z`"], ["true \\ predicted"]])
+    assert list(table_lines(table))[2:] == [
+        r"| a\\\_b |",
+        r"| [x]\(https://example.org) |",
+        r"| \`z\` |",
+        "| true \\ predicted |",
+    ]

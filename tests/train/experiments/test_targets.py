@@ -23,7 +23,7 @@ from ser.predict.predictions import beyond_note, scales_note
 from ser.results.blocks import Table
 from ser.results.comparison.compare import compare_results
 from ser.results.listing import list_results, list_table
-from ser.results.metrics.measures import MEASURES, js, kl, measure_of, run_scores
+from ser.results.metrics.measures import MEASURES, cosine, js, kl, measure_of, run_scores
 from ser.results.records.stamps import EQUAL_RUNS
 from ser.results.report.compose import compose, text_of
 from ser.results.report.summary import summary_sections
@@ -512,6 +512,7 @@ def test_studies_of_two_corpora_learn_any_target(two: Any, learns: str) -> None:
     first = {"arousal": "CCC", "votes": "UA"}[learns]
     assert {c["metric"] for study in (tuned, adapted) for c in study["comparisons"]} == {first}
     assert adapted["variants"][1]["selection"] == f"source {first}"
+    assert adapted.plot("transfer").axes[1].get_xlabel() == f"gain in {first} over source only"
     assert sound(two, matrix("d,e", two.space, **options))
     options["target"] = options.pop("learns")
     union = combine("d,e", two.space, **options)
@@ -647,6 +648,16 @@ def test_divergences_are_those_derived_by_hand() -> None:
     # JS to the base 2: (log2(1 / 0.75) + 0.5 log2(0.5 / 0.75) + 0.5 log2(0.5 / 0.25)) / 2
     assert js(q, p)[0] == pytest.approx((np.log2(4 / 3) + 0.5 * np.log2(2 / 3) + 0.5) / 2)
     assert js(q, q)[0] == pytest.approx(0)
+
+
+def test_rounding_leaves_no_divergence_below_0_and_no_share_above_1() -> None:
+    """Probabilities are kept in float32, and add up to 1 but for rounding: records refuse what cannot be."""
+    q = np.random.default_rng(0).dirichlet(np.ones(4), 2000).round(6)
+    p = q.astype(np.float32).astype(np.float64)
+    sure = np.array([[1 + 1e-7, 0.0]])
+    assert kl(q, p).min() >= 0
+    assert cosine(q, p).max() <= 1
+    assert js(sure, sure[:, ::-1]).max() <= 1
 
 
 def test_a_share_of_just_one_in_k_is_not_above_it() -> None:

@@ -1,11 +1,10 @@
 """Test score of each fold, with intervals over runs."""
 
-from ser.results.plotting.bars import Estimate, Series, bars, interval_note
+from ser.results.plotting.bars import MANY, Estimate, Series, bars, interval_note
 from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.stored_result import StoredResult
 
 ORDER = 55
-MANY = 40  # a picture of more would be longer than a page
 
 
 def fits(result: StoredResult) -> bool:

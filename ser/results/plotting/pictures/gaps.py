@@ -1,13 +1,12 @@
 """UA of each gender and speaker of an evaluation, with bootstrap intervals, the best speaker on top."""
 
-from ser.results.plotting.bars import Estimate, draw_points
+from ser.results.plotting.bars import Estimate, draw_points, ends_of
 from ser.results.plotting.style import Figure, title
 from ser.results.records.evaluation import Evaluation
 from ser.results.records.gaps import EvaluatedGender, EvaluatedSpeaker, Genders, Speakers
 from ser.results.stored_result import StoredResult
 
 ORDER = 76
-MANY = 40  # of more speakers, the best and the worst half of this number are shown
 
 
 def fits(result: StoredResult) -> bool:
@@ -52,4 +51,4 @@ def _groups(record: Evaluation) -> dict[str, Genders | Speakers | None]:
 def _shown(kind: str, found: Genders | Speakers | None) -> list[tuple[str, EvaluatedGender | EvaluatedSpeaker]]:
     groups: list[tuple[str, EvaluatedGender | EvaluatedSpeaker]] = [] if found is None else [*found.groups.items()]
     order = sorted(groups, key=lambda item: (-item[1].UA.mean, item[0])) if kind == "speaker" else groups
-    return order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]
+    return ends_of(order)

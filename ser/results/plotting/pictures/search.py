@@ -1,13 +1,12 @@
 """Search: validation score of each setting that was trained to the end, best on top."""
 
 from ser.results.cells import setting
-from ser.results.plotting.bars import Estimate, points, points_note
+from ser.results.plotting.bars import MANY, Estimate, points, points_note
 from ser.results.plotting.style import FULL_NAMES, Figure, title
 from ser.results.stored_result import StoredResult
 from ser.results.studies import search
 
 ORDER = 20
-MANY = 40
 
 
 def fits(result: StoredResult) -> bool:

@@ -1,12 +1,11 @@
 """The score of each speaker, with intervals over runs, best on top."""
 
 from ser.results.metrics.spread import over_groups
-from ser.results.plotting.bars import BARS, Estimate, Series, bars, interval_note
+from ser.results.plotting.bars import BARS, MANY, Estimate, Series, bars, ends_of, interval_note
 from ser.results.plotting.style import Figure, title
 from ser.results.stored_result import StoredResult, metrics_of_groups
 
 ORDER = 50
-MANY = 40  # of more, the best and the worst half of this number are shown
 OTHER = "#999999"
 
 
@@ -20,7 +19,7 @@ def draw(result: StoredResult, metric: str) -> Figure:
     found = over_groups(result.test, result.classes, "speaker")
     bar = {s: e for s, g in found.items() if (e := Estimate.of(g.scores[metric])) is not None}
     order = sorted(bar, key=lambda s: (-bar[s].mean, s))
-    shown = order if len(order) <= MANY else [*order[: MANY // 2], *order[-MANY // 2 :]]
+    shown = ends_of(order)
     genders = result.test.drop_duplicates("speaker").set_index("speaker")["gender"].to_dict()
     known = sorted({g for g in genders.values() if g})
     colours = {g: BARS[k % len(BARS)] for k, g in enumerate(known)}

@@ -6,12 +6,12 @@ from itertools import count
 from pathlib import Path
 
 from ser.results.blocks import Block, Command, Facts, Image, Notice, Report, Section, Table, Text
-from ser.results.plotting.style import save
 from ser.workspace import writing
 
 ENDING = ".md"
 FOLDER = "_files"  # behind the name, of the pictures
-SPECIAL = str.maketrans({"|": r"\|", "<": "&lt;", "*": r"\*", "_": r"\_", "\n": " "})
+SPECIAL = str.maketrans({"|": r"\|", "<": "&lt;", "*": r"\*", "_": r"\_", "`": r"\`", "\n": " "})
+_SIGN = r"[!-/:-@\[-`{-~]"  # before which a backslash has a meaning
 
 
 def write(report: Report, path: Path) -> None:
@@ -53,6 +53,8 @@ def _block(block: Block, level: int, pictures: Path, numbers: "count[int]") -> I
         about = _escaped(block.words).replace("[", "(").replace("]", ")")
         yield from (f"![{about}]({pictures.name}/{file.name})", "", _escaped(block.words))
     else:
+        from ser.results.plotting.style import save  # here, as tables alone do without matplotlib
+
         file = pictures / f"{next(numbers):02d}-{block.kind}.svg"
         save(block.figure, file)
         about = block.about.replace("[", "(").replace("]", ")")
@@ -71,4 +73,9 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(SPECIAL)
+    r"""Text as Markdown shows it.
+
+    >>> print(_escaped(r"a\_b, [x](y) `z`"))
+    a\\\_b, [x]\(y) \`z\`
+    """
+    return re.sub(rf"\\(?={_SIGN})", r"\\\\", text).translate(SPECIAL).replace("](", "]\\(")
