@@ -38,7 +38,7 @@ def test_a_scheme_leaves_utterances_out_and_counts_them(maker: Any) -> None:
     shared = load_tensors("toy", maker.space, scheme="4", classes=["anger", "sadness"])  # with a corpus without happiness
     other = "of the scheme, but not among the classes in use: excitement"
     assert shared.dropped == {"not in scheme 4: boredom": 24, other: 24}
-    assert label_space(shared)["left_out"] == {"boredom": 24, "excitement": 24}
+    assert label_space("emodb", len(shared.frame), shared.dropped)["left_out"] == {"boredom": 24, "excitement": 24}
     assert load_tensors("toy", maker.space, scheme="native").classes == ("anger", "sadness", "excitement", "boredom")
 
 

@@ -22,6 +22,7 @@ from ser.results.records.kinds import read_record, read_summary
 from ser.results.statistics.gains import comparisons, transfer_verdict
 from ser.results.stored.runs import read_predictions
 from ser.results.studies.transfer import selection_score
+from ser.results.verification.verify import verify
 from ser.train.experiments.adapt import adapt
 from ser.train.experiments.finetune import finetune
 from ser.train.experiments.fit import fit
@@ -126,6 +127,30 @@ def test_adaptation_stands_beside_source_and_oracle_and_its_gains_add_up(space: 
     space_of = study["data"]["label_space"]
     assert space_of["classes"] == ["anger", "neutral", "sadness"]
     assert [c["left_out"] for c in space_of["corpora"]] == [{"happiness": 24}, {"boredom": 16}]
+
+
+def test_what_a_study_says_of_its_corpora_is_compared_with_its_experiments(space: Any) -> None:
+    study = adapt("a", "b", space, methods=["coral"], **FAST)
+    path = space.results / f"{study['experiment']}.json"
+    whole = path.read_text()
+
+    def differences(*alter: Any) -> list[str]:
+        content = json.loads(whole)
+        for change in alter:
+            change(content)
+        path.write_text(json.dumps(content))
+        return [fault.where for fault in verify(path, space).differences]
+
+    assert differences() == []
+    assert any("datasets.b" in w for w in differences(lambda c: c["data"]["datasets"]["b"].update(utterances=1)))
+    assert any("label_space" in w for w in differences(lambda c: c["data"]["label_space"]["corpora"][0]["left_out"].clear()))
+    assert "$.data.source" in differences(lambda c: c["data"].update(source="b"))
+    assert "$.data.protocol" in differences(lambda c: c["data"].update(protocol="random"))
+    for record in {v["record"] for v in study["variants"]}:
+        content = json.loads((space.results / record).read_text())
+        (space.results / record).write_text(json.dumps({**content, "stamps": [*content["stamps"], "heard before"]}))
+    assert "$.stamps" in differences()
+    assert "$.stamps" not in differences(lambda c: c["stamps"].append("heard before"))
 
 
 def test_the_source_is_trained_once_a_seed_and_records_are_used_again(space: Any, monkeypatch: Any) -> None:
