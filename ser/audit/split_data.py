@@ -228,7 +228,13 @@ def _target_facts(data: Tensors) -> dict[str, Any]:
     return {"learns": data.target.text, "learns_sha256": values, **({"scales": data.scales} if data.scales else {})}
 
 
-def label_space(dataset: str, utterances: int, dropped: Mapping[str, int]) -> dict[str, Any]:
+def label_space(parts: Sequence[Tensors]) -> dict[str, Any]:
+    """Describe the classes that corpora share, and each corpus's part in them."""
+    corpora = [in_label_space(data.dataset, len(data.frame), data.dropped) for data in parts]
+    return {"classes": list(parts[0].classes), "corpora": corpora}
+
+
+def in_label_space(dataset: str, utterances: int, dropped: Mapping[str, int]) -> dict[str, Any]:
     """Describe the part of a corpus in the shared classes, and the emotions that were left out with their utterances.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser.audit.split_data import label_space
+from ser.audit.split_data import in_label_space
 from ser.errors import ConfigError, StoreError
 from ser.features.normalise import apply_statistics, normalise
 from ser.features.store_selection import choose_dataset
@@ -38,7 +38,7 @@ def test_a_scheme_leaves_utterances_out_and_counts_them(maker: Any) -> None:
     shared = load_tensors("toy", maker.space, scheme="4", classes=["anger", "sadness"])  # with a corpus without happiness
     other = "of the scheme, but not among the classes in use: excitement"
     assert shared.dropped == {"not in scheme 4: boredom": 24, other: 24}
-    assert label_space("emodb", len(shared.frame), shared.dropped)["left_out"] == {"boredom": 24, "excitement": 24}
+    assert in_label_space("emodb", len(shared.frame), shared.dropped)["left_out"] == {"boredom": 24, "excitement": 24}
     assert load_tensors("toy", maker.space, scheme="native").classes == ("anger", "sadness", "excitement", "boredom")
 
 

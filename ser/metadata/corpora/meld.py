@@ -44,7 +44,7 @@ NOTES = (
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 _CLIP = re.compile(r"(?:(train|dev|test)_)?(final_videos_test)?(dia\d+_utt\d+)")
-_FOLDERS = SPLITS | {"valid": "validation"}
+_FOLDERS = {split: split for split in SPLITS} | {"valid": "dev"}
 
 
 def parse(root: Path) -> Iterator[Row]:
@@ -107,12 +107,10 @@ def _clips(root: Path) -> tuple[dict[str, str], int, int]:
         name = _CLIP.fullmatch(stem(path))
         folders = path.lower().split("/")[:-1]
         within = next((_FOLDERS[s] for folder in reversed(folders) for s in _FOLDERS if s in folder), None)
-        split = SPLITS[name[1]] if name and name[1] else within
-        if name is None or split is None:
+        if name is None or not (name[1] or within):
             other += 1
         else:
-            word = next(word for word, part in SPLITS.items() if part == split)
-            named.setdefault(f"{word}_{name[3]}", []).append((not name[2], path.lower().endswith(".mp4"), path))
+            named.setdefault(f"{name[1] or within}_{name[3]}", []).append((not name[2], path.lower().endswith(".mp4"), path))
     replaced = sum(not min(found)[0] and any(plain for plain, _, _ in found) for found in named.values())
     return {name: min(found)[2] for name, found in named.items()}, other, replaced
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from ser.errors import ConfigError
 from ser.results.records.evaluation import SuiteCheck
-from ser.results.records.gaps import Genders, MeasuredGap, MeasuredGenders, SpeakerGap
+from ser.results.records.gaps import Genders, MeasuredGenders, SpeakerGap
 from ser.results.records.numbers import Comparison, Interval
 
 Kind: TypeAlias = Literal["robustness", "fairness", "consistency"]
@@ -137,7 +137,7 @@ def fairness_checks(
     """The differences between the groups of one kind (`gender`, `language` or `corpus`), the higher minus the lower."""
     checks = []
     for gap in found.gaps:
-        own = gap.scores[metric] if isinstance(gap, MeasuredGap) else gap[metric]
+        own = gap.scores[metric]
         pair, value, ends = gap.between, own.difference, own.ci_95
         if value < 0:
             pair, value, ends = pair[::-1], -value, None if ends is None else (-ends[1], -ends[0])

@@ -46,9 +46,7 @@ FULL_NAMES = {
 
 
 class Figure(MatplotlibFigure):
-    """A figure whose words are shown as they are, and that a notebook shows, also where neither pyplot nor `%matplotlib inline`
-    prepared it.
-    """
+    """A figure whose words are shown as they are, and that a notebook shows without pyplot or `%matplotlib inline`."""
 
     def draw(self, renderer: RendererBase) -> None:
         for words in self.findobj(Words):

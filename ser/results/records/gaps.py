@@ -42,6 +42,11 @@ class EvaluatedGender(Model, kw_only=True):
     n: Count
     speakers: Count
 
+    @property
+    def scores(self) -> dict[str, MeasuredLevel]:
+        """By metric, as of `MeasuredGender`."""
+        return {"UA": self.UA, "WA": self.WA}
+
 
 class GenderDifference(Model, kw_only=True):
     """The first gender minus the second."""
@@ -49,6 +54,11 @@ class GenderDifference(Model, kw_only=True):
     between: tuple[str, str]
     UA: Difference
     WA: Difference
+
+    @property
+    def scores(self) -> dict[str, MeasuredDifference]:
+        """By metric, as of `MeasuredGap`."""
+        return {"UA": self.UA, "WA": self.WA}
 
 
 class Genders(Model, kw_only=True):

@@ -5,7 +5,6 @@ intervals over runs of classes and groups.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from msgspec import UNSET
 
@@ -215,17 +214,13 @@ def _groups(result: StoredResult, kind: str, full: bool, note: str = "") -> Tabl
 
 def gender_table(found: Genders | MeasuredGenders, caption: str) -> Table:
     """Scores of each gender and their differences, speakers drawn again."""
-
-    def of(part: Any) -> Any:
-        return part.scores if isinstance(found, MeasuredGenders) else part
-
-    metrics = list(next(iter(found.groups.values())).scores) if isinstance(found, MeasuredGenders) else ["UA", "WA"]
+    metrics = list(next(group.scores for group in found.groups.values()))
     rows = [
-        [name, *(f"{number(of(g)[m].mean)} ({interval(of(g)[m].ci_95)})" for m in metrics), str(g.n), str(g.speakers)]
+        [name, *(f"{number(g.scores[m].mean)} ({interval(g.scores[m].ci_95)})" for m in metrics), str(g.n), str(g.speakers)]
         for name, g in found.groups.items()
     ]
     for gap in found.gaps:
-        cells = [f"{of(gap)[m].difference:+.3f} ({interval(of(gap)[m].ci_95)})" for m in metrics]
+        cells = [f"{gap.scores[m].difference:+.3f} ({interval(gap.scores[m].ci_95)})" for m in metrics]
         rows.append([" minus ".join(gap.between), *cells, "", ""])
     few = [f"{g.speakers} ({name})" for name, g in found.groups.items() if g.speakers < FEW_SPEAKERS]
     note = "Speakers drawn again within each gender."

@@ -35,7 +35,7 @@ class Named(Protocol):
 
 
 class Experiments:
-    """Runs and predictions of experiments, each read once.
+    """Summaries, runs and predictions of experiments, each read once.
 
     Attributes:
         path: the file of the record that they belong to.
@@ -44,6 +44,7 @@ class Experiments:
 
     def __init__(self, path: Path, verdict: Verdict) -> None:
         self.path, self.verdict = path, verdict
+        self._summaries: dict[str, Summary | FewshotSummary] = {}
         self._read: dict[str, Runs | None] = {}
 
     def runs(self, record: str, experiment: str, number: int) -> Runs | None:
@@ -53,17 +54,28 @@ class Experiments:
         whole = self._read[record]
         return None if whole is None else whole.first(number)
 
+    def summary(self, record: str) -> Summary | FewshotSummary:
+        """The summary of an experiment.
+
+        Raises:
+            ConfigError: it is not there, is damaged, or is of another kind.
+        """
+        if record not in self._summaries:
+            file = beside(self.path, record)
+            found = read_record(file, "summary")
+            if not isinstance(found, (Summary, FewshotSummary)):
+                raise UnusableError(f"{file} is not a summary")
+            self._summaries[record] = found
+        return self._summaries[record]
+
     def _whole(self, record: str, experiment: str) -> Runs | None:
         try:
-            file = beside(self.path, record)
-            summary = read_record(file, "summary")
-            if not isinstance(summary, (Summary, FewshotSummary)):
-                raise UnusableError(f"{file} is not a summary")
+            summary = self.summary(record)
         except ConfigError as error:
             self.verdict.add(record, error.line(), "the summary of an experiment")
             return None
         self.verdict.compare(experiment, summary.experiment, f"{record} $.experiment")
-        found = read_runs(file, summary, self.verdict)
+        found = read_runs(beside(self.path, record), summary, self.verdict)
         return found if found.whole and found.frames else None
 
     def of_fold(self, near: str, experiment: str, fold: str, number: int) -> list[tuple[RunRecord, pd.DataFrame]]:

@@ -17,10 +17,9 @@ from ser.errors import ConfigError, CorpusError, SerError
 from ser.metadata.labels import FILES
 from ser.metadata.targets import EMOTION
 from ser.results.records.data_facts import DataFacts, FoldFacts, data_facts, stated_facts
-from ser.results.records.find import beside
-from ser.results.records.kinds import read_summary
 from ser.results.records.model import FewshotSummary, Opening, Summary
 from ser.results.stored.checked_runs import Runs
+from ser.results.stored.study_experiments import Experiments
 from ser.results.stored.summary import notes_of
 from ser.results.stored.verdict import Verdict
 from ser.results.studies import StudyRecord
@@ -97,7 +96,7 @@ def verify_data_facts(
         verdict.beyond.append(f"stamps that do not follow from a table and its folds alone: {'; '.join(left)}")
 
 
-def verify_study_facts(study: StudyRecord, path: Path, verdict: Verdict) -> None:
+def verify_study_facts(study: StudyRecord, experiments: Experiments, verdict: Verdict) -> None:
     """Compare `data` and `stamps` of a study with those of its experiments.
 
     An experiment has the same facts about each corpus, but for the stores that it uses; a stamp of all experiments is one of
@@ -108,7 +107,7 @@ def verify_study_facts(study: StudyRecord, path: Path, verdict: Verdict) -> None
     members = []
     for record in dict.fromkeys(record for _, record in study.members()):
         with suppress(ConfigError):
-            members.append(read_summary(beside(path, record)))
+            members.append(experiments.summary(record))
     for part in corpora(study):
         own = {key: value for key, value in part.stated.items() if key not in ("stores", "views")}
         found = [
@@ -124,7 +123,7 @@ def verify_study_facts(study: StudyRecord, path: Path, verdict: Verdict) -> None
 
 def verify_corpora_together(record: Opening, verdict: Verdict) -> None:
     """Compare what is said of several corpora together with the facts of each."""
-    from ser.audit.split_data import label_space
+    from ser.audit.split_data import in_label_space
 
     parts = data_facts(record).datasets
     if not parts:
@@ -141,7 +140,7 @@ def verify_corpora_together(record: Opening, verdict: Verdict) -> None:
             verdict.add(f"$.data.{key}", said, "+".join(sorted(words)))
     space = record.data.get("label_space")
     if space is not None:
-        again = {name: label_space(name, part.utterances or 0, part.dropped) for name, part in parts.items()}
+        again = {name: in_label_space(name, part.utterances or 0, part.dropped) for name, part in parts.items()}
         verdict.compare(space["classes"], list(parts[names[0]].classes), "$.data.label_space.classes")
         verdict.compare({corpus["dataset"]: corpus for corpus in space["corpora"]}, again, "$.data.label_space.corpora")
 

@@ -63,8 +63,9 @@ def verify(path: Path, space: Workspace) -> Verdict:
         verify_corpora_together(record, verdict)
         if isinstance(record, StudyRecord):
             verify_data(record, beside, verdict)
-            verify_study_facts(record, path, verdict)
-            for where, stored, again in record.recomputed(Experiments(path, verdict)):
+            experiments = Experiments(path, verdict)
+            verify_study_facts(record, experiments, verdict)
+            for where, stored, again in record.recomputed(experiments):
                 verdict.compare(stored, again, where)
         else:
             _verify_summary(path, record, beside, verdict)

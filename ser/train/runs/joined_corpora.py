@@ -215,10 +215,7 @@ def shared_facts(parts: Sequence[Tensors], options: FitOptions) -> dict[str, Any
         "normalize": normalize,
         "normalization": BETWEEN_CORPORA[normalize],
         "languages": {data.dataset: languages.spoken(data.frame) for data in parts},
-        "label_space": {
-            "classes": list(parts[0].classes),
-            "corpora": [label_space(d.dataset, len(d.frame), d.dropped) for d in parts],
-        },
+        "label_space": label_space(parts),
     }
 
 

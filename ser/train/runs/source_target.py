@@ -125,10 +125,7 @@ def prepare_pair(source: str, target: str, options: FitOptions) -> CorpusPair:
         "normalize": options.normalize,
         "normalization": BETWEEN_CORPORA[options.normalize],
         "languages": {"source": languages.spoken(here.frame), "target": languages.spoken(there.frame)},
-        "label_space": {
-            "classes": list(there.classes),
-            "corpora": [label_space(d.dataset, len(d.frame), d.dropped) for d in (here, there)],
-        },
+        "label_space": label_space((here, there)),
         "datasets": {d["dataset"]: d for d in datasets},
     }
     synthetic = here.table.facts.get("synthetic")

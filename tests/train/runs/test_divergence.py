@@ -408,17 +408,27 @@ def test_what_needs_no_source_is_learned_where_the_source_diverges(maker: Any, p
     assert sorted(kept.values()) == [2, 2]  # by prototypical run 0 with no shot and with two, by scratch both runs with two
 
 
-def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, bad = classical_learner.fit_alone, seed_in(1, "official") % 2**32
+@pytest.fixture
+def solver_fails(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let scikit-learn diverge in run 1 on a fold or an amount, by what its seed is made of."""
 
-    def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:
-        if made.random_state == bad:
-            raise TrainingError(f"{name}: Solver produced non-finite parameter weights.")
-        return real(made, name, *data, **weights)
+    def patch(*of: str) -> None:
+        real, bad = classical_learner.fit_alone, seed_in(1, *of) % 2**32
 
+        def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:
+            if made.random_state == bad:
+                raise TrainingError(f"{name}: Solver produced non-finite parameter weights.")
+            return real(made, name, *data, **weights)
+
+        monkeypatch.setattr(classical_learner, "fit_alone", fit_alone)
+
+    return patch
+
+
+def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any, solver_fails: Callable[..., None]) -> None:
     maker.table("toy")
     maker.store("toy")
-    monkeypatch.setattr(classical_learner, "fit_alone", fit_alone)
+    solver_fails("official")
     options: dict[str, Any] = {"protocol": "official", "runs": 3, "jobs": 1}
     with pytest.raises(TrainingError, match=r"1 training diverged: .*non-finite.* \(run 1, fold official\)"):
         fit("toy", maker.space, head="sklearn:MLPClassifier", head_options={"max_iter": 5}, **options)
@@ -426,19 +436,11 @@ def test_a_classifier_of_scikit_learn_that_diverges_leaves_the_others(maker: Any
 
 
 def test_a_classifier_of_scikit_learn_that_diverges_on_shots_leaves_the_others(
-    maker: Any, monkeypatch: pytest.MonkeyPatch
+    maker: Any, solver_fails: Callable[..., None]
 ) -> None:
-    bad = seed_in(1, "official", Amount(shots=2).name) % 2**32
-    real = classical_learner.fit_alone
-
-    def fit_alone(made: Any, name: str, *data: Any, **weights: Any) -> Any:
-        if made.random_state == bad:
-            raise TrainingError(f"{name}: Solver produced non-finite parameter weights.")
-        return real(made, name, *data, **weights)
-
     maker.table("toy")
     maker.store("toy")
-    monkeypatch.setattr(classical_learner, "fit_alone", fit_alone)
+    solver_fails("official", Amount(shots=2).name)
     options: dict[str, Any] = {"protocol": "official", "runs": 2, "jobs": 1, "shots": [2], "head_options": {"max_iter": 5}}
     with pytest.raises(TrainingError, match=r"1 training diverged: .*non-finite.* \(run 1, .*, 2 shots by finetune\)"):
         fewshot("toy", None, maker.space, head="sklearn:MLPClassifier", **options)
