@@ -112,7 +112,7 @@ class DataFacts(Model, kw_only=True, forbid_unknown_fields=False):
     fold_options: FoldOptionFacts = field(default_factory=FoldOptionFacts)
     untested: list[str] = field(default_factory=list)
     normalize: str = "none"
-    datasets: dict[str, "DataFacts"] = field(default_factory=dict)
+    datasets: "dict[str, DataFacts]" = field(default_factory=dict)
     table: HashedFile | None = None
     stores: dict[str, HashedStore] = field(default_factory=dict)
     folds_sha256: str | None = None

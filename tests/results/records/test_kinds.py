@@ -6,14 +6,14 @@
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from ser.cli import main
 from ser.errors import ConfigError
-from ser.jsonfile import json_schema, plain
+from ser.jsonfile import Model, json_schema, plain
 from ser.results.records.find import experiments_of
 from ser.results.records.kinds import kinds, model_of, read_record, schema_of
 from ser.results.records.model import FewshotSummary, Summary
@@ -46,6 +46,21 @@ def test_every_kind_has_a_schema_and_says_what_it_is(name: str) -> None:
     assert schema_of(model).startswith("ser.")
     assert json_schema(model)["title"].endswith((".", ";")) or model.__doc__
     Draft202012Validator.check_schema(json_schema(model))
+
+
+def _named_inside(annotation: Any) -> bool:
+    """True for a type in quotes inside of another, as `dict[str, "X"]`, which Python 3.10 does not look up."""
+    inner = () if get_origin(annotation) is Literal else get_args(annotation)
+    return any(isinstance(part, str) or _named_inside(part) for part in inner)
+
+
+def test_no_field_quotes_a_type_inside_of_another() -> None:
+    kinds()
+    models = [*Model.__subclasses__()]
+    for model in models:
+        models += model.__subclasses__()
+    assert len(models) > 100
+    assert [f"{m.__name__}.{k}" for m in models for k, kind in m.__annotations__.items() if _named_inside(kind)] == []
 
 
 def test_studies_are_the_plugins_of_their_folder() -> None:
