@@ -36,9 +36,7 @@ def draw(result: StoredResult, kind: str, metric: str = "UA") -> Picture:
     if not plugin.fits(result):
         fitting = ", ".join(kinds(result)) or "none of them"
         raise ConfigError(f"{result.path.name} has nothing for a picture of kind {kind}", expected=fitting)
-    if metric not in (*result.metrics, *METRICS, *MORE_METRICS):
-        raise unknown("metric", metric, result.metrics)
-    shown = metric if metric in result.metrics else result.metrics[0]
+    shown = _shown(result, metric)
     return Picture(kind, summary(plugin), plugin.draw(result, shown), printable(plugin.words(result, shown)))
 
 
@@ -77,7 +75,7 @@ def plot_into(
         found = f"{', '.join(asked)} as {', '.join(endings)}"
         raise ConfigError(f"--output {output} is one file", expected="a folder, for several pictures or formats", found=found)
     folder, stem = output or result.path.parent, result.path.name.removesuffix(".json")
-    places = {kind: [file or folder / f"{stem}.{kind}.{ending}" for ending in endings] for kind in asked}
+    places = {kind: [file or folder / f"{stem}.{_name(result, kind, metric)}.{e}" for e in endings] for kind in asked}
     if output is not None:
         if file is None:
             require_folder(output, made=True)
@@ -90,6 +88,21 @@ def plot_into(
         for path in paths:
             save(figure, path)
             yield path
+
+
+def _shown(result: StoredResult, metric: str) -> str:
+    """The metric that pictures of a result show: `metric`, or the result's first where its target does not have this one."""
+    if metric not in (*result.metrics, *METRICS, *MORE_METRICS):
+        raise unknown("metric", metric, result.metrics)
+    return metric if metric in result.metrics else result.metrics[0]
+
+
+def _name(result: StoredResult, kind: str, metric: str) -> str:
+    """The kind in the name of a file, with the metric where the picture shows another than the result's first."""
+    plugin, shown, first = load(PICTURES, kind), _shown(result, metric), result.metrics[0]
+    if shown == first or not plugin.fits(result) or plugin.words(result, shown) == plugin.words(result, first):
+        return kind
+    return f"{kind}.{shown}"
 
 
 def write_beside(result: StoredResult) -> None:

@@ -61,6 +61,7 @@ class Error(Metric, kw_only=True):
     values: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
 
 
+LOWER_IS_BETTER = ("RMSE", "KL", "JS", "Hamming")
 RANGES: dict[str, type[Metric]] = {"CCC": Correlation, "PCC": Correlation, "RMSE": Error, "KL": Error}
 
 

@@ -240,6 +240,18 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_said(source: Result
     assert "text is not a folder; found a file" in str(refused.exception)
 
 
+def test_a_picture_of_another_metric_does_not_replace_that_of_the_first(source: Result, tmp_path: Path) -> None:
+    kinds = ["--kind", "confusion,speakers", "--output", tmp_path]
+    assert _plot(source.path, *kinds).exit_code == 0
+    before = (tmp_path / "emodb-mlp.speakers.png").read_bytes()
+    # The matrix shows no metric: it is the same picture, under the same name.
+    assert "emodb-mlp.confusion.png is there already" in str(_plot(source.path, *kinds, "--metric", "wa").exception)
+    assert _plot(source.path, *kinds, "--metric", "wa", "--overwrite").exit_code == 0
+    named = sorted(path.name for path in tmp_path.iterdir())
+    assert named == ["emodb-mlp.confusion.png", "emodb-mlp.speakers.WA.png", "emodb-mlp.speakers.png"]
+    assert (tmp_path / "emodb-mlp.speakers.png").read_bytes() == before != (tmp_path / "emodb-mlp.speakers.WA.png").read_bytes()
+
+
 def test_without_a_title(source: Result, tmp_path: Path) -> None:
     assert _plot(source.path, "--no-title", "--format", "svg", "--output", tmp_path).exit_code == 0
     assert source.record.experiment not in (tmp_path / "emodb-mlp.confusion.svg").read_text()

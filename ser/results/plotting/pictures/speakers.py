@@ -3,6 +3,7 @@
 from ser.results.metrics.spread import over_groups
 from ser.results.plotting.bars import BARS, MANY, Estimate, Series, bars, ends_of, interval_note
 from ser.results.plotting.style import Figure, title
+from ser.results.records.numbers import LOWER_IS_BETTER
 from ser.results.stored_result import StoredResult, metrics_of_groups
 
 ORDER = 50
@@ -14,11 +15,10 @@ def fits(result: StoredResult) -> bool:
 
 
 def draw(result: StoredResult, metric: str) -> Figure:
-    own = metrics_of_groups(result.groups.speaker)
-    metric = metric if metric in own else own[0]
+    metric = _shown(result, metric)
     found = over_groups(result.test, result.classes, "speaker")
     bar = {s: e for s, g in found.items() if (e := Estimate.of(g.scores[metric])) is not None}
-    order = sorted(bar, key=lambda s: (-bar[s].mean, s))
+    order = _best_first({s: e.mean for s, e in bar.items()}, metric)
     shown = ends_of(order)
     genders = result.test.drop_duplicates("speaker").set_index("speaker")["gender"].to_dict()
     known = sorted({g for g in genders.values() if g})
@@ -36,13 +36,24 @@ def draw(result: StoredResult, metric: str) -> Figure:
 
 
 def words(result: StoredResult, metric: str) -> str:
-    name = metrics_of_groups(result.groups.speaker)[0]
+    name = _shown(result, metric)
     known = {s: g for s, g in result.groups.speaker.items() if g.of(name) is not None}
-    rows, values = known, {s: g.of(name) or 0.0 for s, g in known.items()}
-    order = sorted(rows, key=lambda s: (-values[s], s))
+    values = {s: g.of(name) or 0.0 for s, g in known.items()}
+    order = _best_first(values, name)
     best, worst = order[0], order[-1]
-    gap = values[best] - values[worst]
+    gap = abs(values[best] - values[worst])
     return (
-        f"{len(rows)} speakers: {name} from {values[worst]:.3f} ({worst}, n {rows[worst].n}) to {values[best]:.3f}"
-        f" ({best}, n {rows[best].n}), a gap of {gap:.3f}."
+        f"{len(known)} speakers: {name} from {values[worst]:.3f} ({worst}, n {known[worst].n}) to {values[best]:.3f}"
+        f" ({best}, n {known[best].n}), a gap of {gap:.3f}."
     )
+
+
+def _shown(result: StoredResult, metric: str) -> str:
+    """The metric, or the first that speakers have scores of."""
+    own = metrics_of_groups(result.groups.speaker)
+    return metric if metric in own else own[0]
+
+
+def _best_first(scores: dict[str, float], metric: str) -> list[str]:
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    return sorted(scores, key=lambda speaker: (sign * scores[speaker], speaker))
