@@ -69,19 +69,42 @@ def merge(session: Session, **which: Any) -> None:
 
 @command.command("export", cls=Command)
 @_which
-@click.option("--format", "kind", type=click.Choice(["npz", "csv", "parquet", "datasets"]), default="npz", show_default=True)
-@click.option("--output", type=Folder(made=True), default=Path(), help="Folder to write to.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["npz", "csv", "parquet", "datasets"]),
+    help="[default: by the ending of --output, or npz]",
+)
+@click.option(
+    "--output",
+    type=Folder(or_file=True),
+    default=Path(),
+    help="A folder, or for one store a file ending in .npz, .csv or .parquet.  [default: the current folder]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace exports that are there.")
-def export(session: Session, kind: str, output: Path, overwrite: bool, **which: Any) -> None:
-    """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face)."""
+def export(session: Session, kind: str | None, output: Path, overwrite: bool, **which: Any) -> None:
+    """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face).
+
+    \b
+    ser store export --dataset emodb --store egemaps --output emodb.csv
+    ser store export --format parquet --output exports
+    """
+    from ser.errors import ConfigError
+    from ser.features.export import TABLES, require_new_dataset, save_datasets, to_datasets
     from ser.features.export import export as write
-    from ser.features.export import require_new_dataset, save_datasets, to_datasets
     from ser.features.stores.maintenance import choose
     from ser.features.stores.store import FeatureStore
-    from ser.files import require_new
+    from ser.files import require_folder, require_new
 
     names = {path: (path.parent.name, path.name.removesuffix(".h5")) for path in choose(session.workspace, **which)}
-    places = {path: output / f"{dataset}.{name}.{kind}" for path, (dataset, name) in names.items()}
+    file = None if output.is_dir() or output.suffix not in TABLES else output
+    kind = kind or (file.suffix[1:] if file else "npz")
+    if file and (len(names) > 1 or file.suffix != f".{kind}"):
+        found = f"{', '.join('/'.join(n) for n in names.values())} as {kind}"
+        raise ConfigError(f"--output {file} is one file", expected="a folder, or one store in that format", found=found)
+    if not file:
+        require_folder(output, made=True)
+    places = {path: file or output / f"{dataset}.{name}.{kind}" for path, (dataset, name) in names.items()}
     for place in places.values():
         (require_new_dataset if kind == "datasets" else require_new)(place, overwrite)
     for path, (dataset, name) in names.items():

@@ -25,6 +25,7 @@ from ser.metadata.table import load_table
 from ser.optional import absent
 from ser.workspace import Workspace, open_workspace, writing, writing_folder
 
+TABLES = (".npz", ".csv", ".parquet")  # endings of files with the features of one store
 FEATURES = "features"  # the column of a `datasets.Dataset`
 _OF_DATASET = ("dataset_info.json", "state.json")  # what its folder has beside `.arrow` files
 

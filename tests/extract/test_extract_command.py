@@ -186,7 +186,9 @@ def test_verify_finds_and_repair_drops(ser: Ser, table: None, store: Path, capsy
     assert f"{COUNT} done, 0 skipped" in capsys.readouterr().out
 
 
-def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path, tmp_path: Path) -> None:
+def test_export_of_pooled_features_is_a_table(
+    ser: Ser, table: None, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from ser.features.stores.layout import Facts, Record
     from ser.features.stores.writer import StoreWriter
 
@@ -196,6 +198,14 @@ def test_export_of_pooled_features_is_a_table(ser: Ser, table: None, store: Path
     assert ser("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path)) == 0
     frame = pd.read_csv(tmp_path / "mine.pooled.csv")
     assert frame.to_dict("list") == {"utterance_id": ["a", "b"], "f0": [0.0, 1.0], "f1": [0.5, 0.5]}
+    own = tmp_path / "mine.csv"
+    assert ser("store", "export", "--store", "pooled", "--output", str(own)) == 0
+    assert own.read_bytes() == (tmp_path / "mine.pooled.csv").read_bytes()
+    assert ser("store", "export", "--store", "pooled", "--format", "npz", "--output", str(own), "--overwrite") == 2
+    assert (
+        "mine.csv is one file; expected a folder, or one store in that format; found mine/pooled as npz"
+        in capsys.readouterr().err
+    )
     again = ("store", "export", "--store", "pooled", "--format", "csv", "--output", str(tmp_path))
     (tmp_path / "mine.pooled.csv").write_text("mine")
     assert ser(*again) == 2
