@@ -135,6 +135,13 @@ def require_folder(path: Path | str, or_file: bool = False, made: bool = False) 
         raise ConfigError(f"{path} is not {expected}", found="nothing there" if found == "nothing" else found)
 
 
+def exact_floats() -> dict[str, Any]:
+    """Options of `pandas.read_csv` that make each number the float nearest to its text, as pandas 3 does without them."""
+    import pandas as pd
+
+    return {} if int(pd.__version__.split(".")[0]) >= 3 else {"float_precision": "round_trip"}
+
+
 def require_new(path: Path | str, overwrite: bool) -> None:
     """Refuse a path of the user's for a file to write where a file is that would be lost.
 

@@ -1,6 +1,6 @@
 """Optional packages, which extras of this program bring: one message where one is not installed."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
 from ser.errors import ConfigError, SerError
@@ -12,6 +12,21 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def modules_of_packages() -> dict[str, list[str]]:
+    """The modules of each installed package, by the package's name.
+
+    `importlib.metadata.packages_distributions` finds them from Python 3.11 on; that of 3.10 reads only `top_level.txt`, which
+    few packages have.
+    """
+    found: dict[str, list[str]] = {}
+    for package in distributions():
+        said = (package.read_text("top_level.txt") or "").split()
+        files = [file for file in package.files or () if file.suffix == ".py"] if not said else []
+        names = said or {file.parts[0] if len(file.parts) > 1 else file.stem for file in files}
+        found.setdefault(package.metadata["Name"] or "", sorted(name for name in names if name.isidentifier()))
+    return found
 
 
 def absent(package: str, extra: str = "", by: str = "", *, kind: type[SerError] = ConfigError, note: str = "") -> SerError:

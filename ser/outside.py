@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points, packages_distributions, version
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypedDict, TypeVar
 
 from ser.errors import ConfigError
+from ser.optional import modules_of_packages
 from ser.outside_modules import OtherKindError, forget, imported, module_of_file, plugin_of, sha256_of
 
 # References with `;` between them, each with `#` and the SHA-256 of its source once it is loaded.
@@ -242,7 +243,8 @@ def _of_reference(package: str, kind: str, name: str, reference: str) -> Part:
     else:
         module = imported(found["source"], shown)
         sha256 = sha256_of(module)
-        packages = packages_distributions().get(module.__name__.split(".")[0], [])
+        top = module.__name__.split(".")[0]
+        packages = [package for package, names in modules_of_packages().items() if top in names]
     facts: PartFacts = {
         "kind": kind,
         "name": name,

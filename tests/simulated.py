@@ -67,9 +67,12 @@ class Simulated(TorchFunctionMode):
     def __enter__(self) -> "Simulated":
         super().__enter__()
         self.watch.__enter__()
+        self.cudnn = torch.backends.cudnn.enabled
+        torch.backends.cudnn.enabled = False  # a torch with CUDA would call it for these tensors
         return self
 
     def __exit__(self, *error: Any) -> None:
+        torch.backends.cudnn.enabled = self.cudnn
         self.watch.__exit__(*error)
         super().__exit__(*error)
 

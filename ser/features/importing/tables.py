@@ -27,7 +27,7 @@ from ser.errors import CorpusError
 from ser.features.importing.columns import INDEX, Columns, assign, of_words
 from ser.features.importing.feature_files import MAX_RATIO, MAX_UNPACKED, Content, FeatureFile
 from ser.features.label_leaks import IDENTITY, refuse_exported
-from ser.files import HEAD, open_regular, why, why_damaged
+from ser.files import HEAD, exact_floats, open_regular, why, why_damaged
 from ser.metadata.column_names import choose
 from ser.metadata.parsing import MARKS, refuse_stand_in
 from ser.metadata.words_in_cells import is_missing
@@ -278,7 +278,13 @@ def _read_csv(path: Path, words: Sequence[str], **options: Any) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
             frame: pd.DataFrame = pd.read_csv(
-                path, converters=kept, skipinitialspace=True, index_col=False, keep_default_na=False, **options
+                path,
+                converters=kept,
+                skipinitialspace=True,
+                index_col=False,
+                keep_default_na=False,
+                **exact_floats(),
+                **options,
             )
             return frame
     except (ValueError, OSError, EOFError, OverflowError, pd.errors.ParserWarning) as error:

@@ -114,14 +114,20 @@ def divide(values: Groups, labels: Rows, options: FoldOptions, what: str) -> dic
 
 
 def _stratified(values: Groups, labels: Rows, folds: int, seed: int) -> list[Rows]:
-    """Rows of each part, whole groups together, classes spread evenly: scikit-learn's StratifiedGroupKFold."""
+    """Rows of each part, whole groups together, classes spread evenly: scikit-learn's StratifiedGroupKFold.
+
+    The groups are shuffled here as scikit-learn 1.8 does it: before 1.8 `shuffle=True` mixed up which group has which classes.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    groups, number = np.unique(values, return_inverse=True)
+    order = np.arange(len(groups))
+    np.random.RandomState(seed).shuffle(order)
+    splitter = StratifiedGroupKFold(folds)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer utterances than folds: the audit says so
         try:
-            return [test for _, test in splitter.split(np.zeros(len(values)), labels, list(values))]
+            return [test for _, test in splitter.split(np.zeros(len(values)), labels, np.argsort(order)[number])]
         except ValueError as error:
             raise ConfigError(f"--stratified with {folds} folds", found=error, action="Take fewer --folds.") from None
 

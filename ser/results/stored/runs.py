@@ -21,6 +21,7 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from ser.errors import ConfigError, UnusableError
+from ser.files import exact_floats
 from ser.jsonfile import Model, check, decode, plain, read_limited, write_json
 from ser.results.metrics.measures import outputs_of
 from ser.results.metrics.predictions import TEXT_COLUMNS, check_predictions
@@ -110,7 +111,7 @@ def _frame(path: Path, amount: dict[str, Any]) -> pd.DataFrame:
     types: dict[Any, Any] = dict.fromkeys((*TEXT_COLUMNS, "dataset"), object)  # as runs make them
     content = BytesIO(read_limited(path, "table of predictions"))
     try:
-        frame = pd.read_csv(content, dtype=types, keep_default_na=False, encoding="utf-8")
+        frame: pd.DataFrame = pd.read_csv(content, dtype=types, keep_default_na=False, encoding="utf-8", **exact_floats())
         for column in frame.columns:
             if column.startswith(("p_", "v_")):
                 frame[column] = frame[column].astype(np.float32)

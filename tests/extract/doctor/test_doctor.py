@@ -149,7 +149,7 @@ def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path, monkeypa
 def test_here_torch_and_the_store_work(tmp_path: Path) -> None:
     facts = probes.run_probe("torch")
     assert facts.error == ""
-    assert facts.values["version"] == version("torch")
+    assert facts.values["version"].partition("+")[0] == version("torch").partition("+")[0]  # +cu130, +cpu
     assert facts.values["product"] == ""
     assert probes.run_probe("store", str(tmp_path)).values["error"] == ""
     assert list(tmp_path.iterdir()) == []
