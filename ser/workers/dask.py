@@ -13,6 +13,7 @@ from ser.workers.envelopes import open_envelope
 
 PATIENCE_SECONDS = 2.0  # between two looks at the connection
 WORKER_SECONDS = 20.0  # for a first worker to appear
+TIMEOUTS = (TimeoutError, asyncio.TimeoutError)  # one class from Python 3.11 on
 
 
 class Dask(Cluster):
@@ -31,13 +32,13 @@ class Dask(Cluster):
         address = address if "://" in address else f"tcp://{address}"
         try:
             self.client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, *TIMEOUTS, ValueError) as error:
             raise UnusableError(
                 f"there is no Dask scheduler at {address}", found=str(error).split("\n")[0], action="Correct --address."
             ) from None
         try:
             self.client.wait_for_workers(1, timeout=WORKER_SECONDS)
-        except TimeoutError:
+        except TIMEOUTS:
             self.close()
             raise UnusableError(
                 f"the Dask cluster at {address} has no worker after {WORKER_SECONDS:g} s",
@@ -57,7 +58,7 @@ class Dask(Cluster):
                         futures, timeout=PATIENCE_SECONDS, return_when="FIRST_COMPLETED"
                     ).done
                 return done
-            except TimeoutError:
+            except TIMEOUTS:
                 continue
             except (asyncio.CancelledError, CancelledError):
                 raise lost("Dask", what, "the scheduler is gone") from None
