@@ -569,3 +569,12 @@ def test_targets_are_not_read_from_files() -> None:
     for text in ("./my_target.py:Mine", "my_package.targets:Mine", "arousal,./my_target.py"):
         with pytest.raises(ConfigError, match="targets are not read from files or modules"):
             parse_target(text, ["arousal"])
+
+
+@pytest.mark.parametrize(("kind", "near"), [("heads", "head"), ("losses", "loss"), ("corpora", "corpus"), ("Head", "head")])
+def test_a_kind_that_there_is_not_is_said_with_the_nearest(
+    kind: str, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", kind, "my_part", "--output", str(tmp_path)]) == 2
+    assert f"unknown kind of part '{kind}'; expected one of" in capsys.readouterr().err
+    assert main(["new", near, "my_part", "--output", str(tmp_path)]) == 0

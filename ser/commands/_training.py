@@ -12,7 +12,7 @@ import click
 
 from ser.commands._base import Session
 from ser.commands._configuration import recorded_command
-from ser.commands._types import FILE, Items, Jobs, Number, Plugin, Whole
+from ser.commands._types import FILE, Items, Jobs, Number, Plugin, Plugins, Whole
 from ser.errors import ConfigError
 from ser.registry import has, names, unknown
 from ser.train.classical.classifier import PREFIX
@@ -140,7 +140,8 @@ def _option(field: Field[Any], default: Any) -> Callable[..., Any]:
         text += f"  [default: {unset:g}]" if isinstance(unset, float) else f"  [default: {unset}]"
     kind = _type(field)
     if field.name == "log":
-        return click.option("--log", multiple=True, type=Plugin("ser.results.loggers"), help=f"{text} May be repeated.")
+        loggers = Plugins("ser.results.loggers")
+        return click.option("--log", multiple=True, type=loggers, callback=loggers.joined, help=f"{text} May be repeated.")
     if isinstance(default, bool):
         return click.option(f"--{flag(field)}", field.name, is_flag=True, help=text)
     return click.option(

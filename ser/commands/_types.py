@@ -77,6 +77,18 @@ class Plugin(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in names(self.package) if name.startswith(incomplete)]
 
 
+class Plugins(Plugin):
+    """Names of plugins with commas between them, of an option that may be repeated; `joined` is its callback."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        words = Items().convert(value, param, ctx)
+        return [super(Plugins, self).convert(word, param, ctx) for word in words]
+
+    @staticmethod
+    def joined(ctx: click.Context, param: click.Parameter, value: tuple[list[str], ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for some in value for name in some))
+
+
 class Folder(click.ParamType):  # type: ignore[type-arg]
     """A folder that is read; what is there instead is named.
 

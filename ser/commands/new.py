@@ -2,16 +2,27 @@
 
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import click
 
 from ser import checks, starter
 from ser.commands._base import Command, Session
 from ser.commands._types import Folder
+from ser.registry import unknown
+
+
+class Kind(click.Choice):  # type: ignore[type-arg]
+    """One of the kinds, or an error with the nearest: of `heads` that is `head`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self.choices:
+            self.fail(str(unknown("kind of part", str(value), list(self.choices))), param, ctx)
+        return value
 
 
 @click.command("new", cls=Command)
-@click.argument("kind", type=click.Choice(list(starter.packages())))
+@click.argument("kind", type=Kind(list(starter.packages())))
 @click.argument("name")
 @click.option("--output", type=Folder(made=True), default=".", help="Folder for the file.  [default: the current folder]")
 def command(session: Session, kind: str, name: str, output: Path) -> None:

@@ -14,7 +14,7 @@ import ser
 from ser.errors import ConfigError
 from ser.export.card import model_card
 from ser.export.origins import Origin, corpus_origin, encoder_origin, origins_of
-from ser.files import sha256_of
+from ser.files import require_folder, sha256_of
 from ser.jsonfile import plain, write_json
 from ser.metadata.parsing import few
 from ser.metadata.targets import EMOTION, MIXED, VOTES, plugin
@@ -104,6 +104,7 @@ def refuse_other_content(output: Path, overwrite: bool) -> None:
         ConfigError: the folder that the program runs in, one that holds no model, or one that holds a model and more; without
             `overwrite` any model.
     """
+    require_folder(output, or_file=True, made=True)  # a file is in the way, see below
     replaceable(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return

@@ -198,15 +198,15 @@ def one_name(dataset: object) -> str:
     """Give back the name of one dataset.
 
     Raises:
-        ConfigError: it is anything else, such as a list of names.
+        ConfigError: it is anything else, such as a list of names, or a text of several.
     """
-    if isinstance(dataset, str):
+    if isinstance(dataset, str) and "," not in dataset:
         return dataset
     raise ConfigError(
         "the name of a dataset",
-        expected="one text, such as 'emodb'",
+        expected="one name, such as 'emodb'",
         found=repr(dataset)[:80],
-        action="Name one dataset; ser.combine takes several.",
+        action="Name one dataset; ser combine trains on several, and ser extract takes several.",
     )
 
 

@@ -240,8 +240,8 @@ def test_load_table_lists_what_there_is(tmp_path: Path) -> None:
         load_table("mine", tmp_path)
     write_table(table(), Workspace(tmp_path))
     assert load_table("mine", tmp_path).ids == ["u1"]
-    for wrong in (["mine"], None, Path("mine")):
-        with pytest.raises(ConfigError, match=r"the name of a dataset; expected one text, .* found .* Name one dataset"):
+    for wrong in (["mine"], None, Path("mine"), "mine,yours"):
+        with pytest.raises(ConfigError, match=r"the name of a dataset; expected one name, .* found .* Name one dataset"):
             load_table(wrong, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(CorpusError, match="expected one of mine"):
         load_table("other", tmp_path)

@@ -107,7 +107,16 @@ def test_a_missing_package_is_told_before_training(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_tracker_is_refused() -> None:
-    result = CliRunner().invoke(cli, ["fit", "--log", "wandb"])
+@pytest.mark.parametrize("given", [["--log", "wandb"], ["--log", "tensorboard,wandb"], ["--log", "mlflow", "--log", "wandb"]])
+def test_an_unknown_tracker_is_refused(given: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["fit", *given])
     assert result.exit_code == 2
     assert "unknown logger 'wandb'; expected one of mlflow, tensorboard" in result.output
+
+
+@pytest.mark.parametrize("given", [["--log", "tensorboard,mlflow"], ["--log", "tensorboard", "--log", "mlflow,tensorboard"]])
+def test_several_trackers_are_taken_with_commas_or_one_by_one(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[str, ...]] = []
+    monkeypatch.setattr("ser.results.loggers.refuse_absent", taken.append)
+    CliRunner().invoke(cli, ["fit", "--dataset", "x", *given])
+    assert taken == [("tensorboard", "mlflow")]

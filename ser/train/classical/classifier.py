@@ -205,6 +205,30 @@ def _check_options(head: str, kind: Any, options: dict[str, Any]) -> None:
             raise unknown(f"option of head {head}:", name, known, f"head_options.{name}")
     if "random_state" in options:
         raise ConfigError(f"random_state of {head} is the run's own seed", action="Choose another --seed instead.")
+    for name, value in options.items():
+        try:
+            kind(**{name: value})._validate_params()  # as `fit` begins
+        except ValueError as error:
+            choices = _choices(kind, name)
+            near = get_close_matches(str(value), choices, n=1)
+            raise ConfigError(
+                f"option {name} of head {head}",
+                expected=f"one of {', '.join(choices)}" if choices and isinstance(value, str) else _expected(str(error)),
+                found=repr(value),
+                action=f"Did you mean {near[0]!r}?" if near else None,
+                option=f"head_options.{name}",
+            ) from None
+
+
+def _choices(kind: Any, name: str) -> list[str]:
+    """The words that an option of an estimator can be."""
+    constraints = getattr(kind, "_parameter_constraints", {}).get(name, [])
+    return sorted({word for one in constraints for word in getattr(one, "options", ()) if isinstance(word, str)})
+
+
+def _expected(message: str) -> str:
+    """What an option must be, in scikit-learn's words: "The 'C' parameter of SVC must be a float ... Got -1 instead."."""
+    return message.partition(" must be ")[2].rpartition(". Got ")[0] or message
 
 
 def _value(value: Any) -> Any:

@@ -28,6 +28,7 @@ AVERAGES = ("none", "swa", "ema")
 FREEZES = ("none", "encoder")
 PRECISIONS = ("float32", "bfloat16")
 CONTEXTS = ("utterance", "dialogue")
+MASKS = "a number and a width, such as 2x30"
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,9 @@ def _typed(name: str, value: Any) -> Any:
     if kinds is None:
         return value
     if isinstance(value, bool) or not isinstance(value, kinds):
-        expected = {float: "a number", int: "a whole number", str: "a word"}[type(default)]
+        expected = {float: "a number", int: "a whole number", str: MASKS if name.endswith("_masks") else "a word"}[
+            type(default)
+        ]
         raise ConfigError(f"{name} = {value!r}", expected=expected)
     return float(value) if isinstance(default, float) else value
 
@@ -232,7 +235,7 @@ def masks(text: str) -> tuple[int, int]:
     number, times, width = str(text).partition("x")
     digits = number.isdecimal() and width.isdecimal() and len(number) + len(width) < 10
     if not (times and digits and int(number) and int(width)):
-        raise ConfigError(f"masks {text}", expected="a number and a width, such as 2x30")
+        raise ConfigError(f"masks {text}", expected=MASKS)
     return int(number), int(width)
 
 

@@ -28,6 +28,20 @@ from ser.train.classical.learner import ClassicalLearner
 from ser.train.experiments.fit import fit
 from ser.train.nn import streams
 
+WRONG = [
+    (
+        "SVC",
+        {"kernel": "rbff"},
+        "kernel of head sklearn:SVC; expected one of linear, poly, precomputed, rbf, sigmoid; found 'rbff'",
+    ),
+    ("LogisticRegression", {"C": -1}, "option C of head sklearn:LogisticRegression; expected a float in the range"),
+    ("RandomForestClassifier", {"n_estimators": "many"}, "expected an int in the range [1, inf); found 'many'"),
+    (
+        "MLPClassifier",
+        {"hidden_layer_sizes": "100,50", "activation": 3},
+        "activation of head sklearn:MLPClassifier; expected a str",
+    ),
+]
 TOY: dict[str, Any] = {"protocol": "speaker", "jobs": 1}
 
 
@@ -225,7 +239,7 @@ def test_what_does_not_converge_is_noted(maker: Any) -> None:
         ("sklearn:SVC", {"class_weights": "some"}, "balanced or none"),
         ("sklearn:SVC", {"stack": 3}, "--stack"),
         ("sklearn:SVC", {"device": "cuda"}, "--device cuda"),
-        ("sklearn:SVC", {"head_options": {"C": -1.0}}, "sklearn:SVC: The 'C' parameter of SVC must be"),
+        ("sklearn:SVC", {"head_options": {"C": -1.0}}, "option C of head sklearn:SVC; expected a float in the range"),
         ("sklearn:SVC", {"head_options": {"decision_function_shape": "ovo"}}, "decision_function_shape=ovr"),
         ("sklearn:MultinomialNB", {}, "sklearn:MultinomialNB: Negative values"),
     ],
@@ -266,3 +280,12 @@ def test_the_command_line_takes_them(maker: Any, capsys: pytest.CaptureFixture[s
     assert "--epochs means nothing to head sklearn:SVC" in capsys.readouterr().err
     assert main([*base, "sklern:SVC"]) == 2
     assert "sklern" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "options", "said"), WRONG)
+def test_a_value_that_scikit_learn_refuses_is_refused_before_anything_is_trained(
+    name: str, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_classical(f"sklearn:{name}", head_options=options)
+    assert said in caught.value.line()

@@ -163,11 +163,11 @@ def test_settings_are_ordinary_experiments_and_are_resumed(maker: Any, monkeypat
 def test_a_setting_that_fails_is_named_and_the_others_go_on(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
     maker.table("toy")
     maker.store("toy")
-    grid = ["--grid", "head.C=-1,1", "--grid", "head.kernel=linear"]
+    grid = ["--grid", "head.kernel=precomputed,linear", "--grid", "head.C=1"]
     base = ["fit", "--workspace", str(maker.space.root), "--runs", "1", "--jobs", "1", "--head", "sklearn:SVC"]
     assert main([*base, *grid]) == 3
     said = capsys.readouterr().out
-    assert "  - head.C=-1 head.kernel=linear: sklearn:SVC: The 'C' parameter" in said
+    assert "  - head.C=1 head.kernel=precomputed: sklearn:SVC: Precomputed matrix" in said
     assert "1 failed" in said
     (path,) = maker.space.results.glob("search-toy-sklearn-SVC-*.json")
     rows = plain(read_record(path))["settings"]
@@ -191,7 +191,9 @@ def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> No
     assert "unknown option of head linear: 'hidden'" in found["settings"][0]["error"]
     with pytest.raises(SerError, match="unknown option of a search 'rate'"):
         search("toy", maker.space, grid={"rate": [1, 2]}, **FAST)
-    with pytest.raises(SerError, match=r"sklearn:SVC: The 'C'"):
+    with pytest.raises(
+        ConfigError, match=r"option C of head sklearn:SVC; expected a float in the range \(0.0, inf\]; found -1"
+    ):
         search("toy", maker.space, grid={"head.C": [-1]}, head="sklearn:SVC", runs=1)
     with pytest.raises(ConfigError, match="--save with --grid"):
         search("toy", maker.space, grid={"lr": [1e-2]}, save=True, **FAST)
@@ -210,6 +212,10 @@ def test_a_setting_that_is_refused_before_training_fails_alone(maker: Any) -> No
         ({"time_masks": ["2x30", "2y30"]}, "masks 2y30"),
         ({"head": ["linear", "mlp"], "head.hidden": [8, "wide"]}, "option hidden of head mlp; .* found 'wide'|'hidden'"),
         ({"head.hiden": [8]}, "Did you mean 'hidden'"),
+        (
+            {"head": ["sklearn:SVC"], "head.kernel": ["linear", "rbff"]},
+            "option kernel of head sklearn:SVC; .* Did you mean 'rbf'",
+        ),
     ],
 )
 def test_a_value_that_is_wrong_by_itself_is_refused_before_training(

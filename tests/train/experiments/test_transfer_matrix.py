@@ -318,7 +318,7 @@ def test_the_picture_says_what_the_study_says(maker: Any) -> None:
     assert "- one -> two: neutral and sadness may be swapped" in shown.output
     assert f"[{study['cells'][0]['pooled']['UA']['mean']:.3f}" in shown.output
     plotted = runner.invoke(cli, ["results", "plot", study["experiment"], "--metric", "WA", "--workspace", root])
-    assert plotted.output.strip().endswith(".matrix.png")
+    assert plotted.output.strip().endswith(".matrix.WA.png")
     table = runner.invoke(cli, ["results", "show", study["experiment"], "--format", "csv", "--workspace", root])
     assert table.output == (maker.space.results / f"{study['experiment']}.csv").read_text(encoding="utf-8")
 
