@@ -160,7 +160,7 @@ def command(
         click.echo(as_text(found, form))
         if picture is not None:
             for path in pictures(predictor.head.target, inputs, found, drawn, predictor.head.about.scales or {}):
-                session.warn(f"Written: {path}")
+                session.warn(f"written: {path}")
         failed = bool((found["error"] != "").any())
     else:
         failed = False

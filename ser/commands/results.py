@@ -184,7 +184,7 @@ def reported(session: Session, results: tuple[str, ...], form: str | None, outpu
     from ser.results.report.compose import write_report
 
     path = write_report(results, session.workspace.results, form, output, overwrite=overwrite)
-    session.say(f"Written: {path}")
+    session.say(f"written: {path}")
 
 
 @command.command("plot", cls=Command)
@@ -219,7 +219,7 @@ def plot(session: Session, name: str, **options: Any) -> None:
 
     result = Result.find(name, session.workspace.results)
     for path in plot_into(result, **options):
-        session.say(f"Written: {path}")
+        session.say(f"written: {path}")
 
 
 @command.command("import", cls=Command)

@@ -149,7 +149,7 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
     name = ".".join([store, *beside, columns, options["method"], "png"])
     path = output or session.workspace.features(datasets[0]) / name
     save(figure, path)
-    session.say(f"Written: {path}")
+    session.say(f"written: {path}")
 
 
 @command.command("import", cls=Command)
