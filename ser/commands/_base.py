@@ -143,10 +143,10 @@ def _common_options() -> list[click.Parameter]:
             multiple=True,
             default=None,
             metavar="REFERENCE",
-            help="A part from outside of ser that a saved head needs: FILE.py:CLASS or MODULE:CLASS. May be repeated.",
+            help="A part from outside ser that a saved head needs: FILE.py:CLASS or MODULE:CLASS. May be repeated.",
         ),
-        click.Option(["--quiet"], is_flag=True, default=None, help="Print errors only."),
-        click.Option(["--verbose"], is_flag=True, default=None, help="Print details, and tracebacks of errors."),
+        click.Option(["--quiet"], is_flag=True, default=None, help="Print only errors."),
+        click.Option(["--verbose"], is_flag=True, default=None, help="Print details and tracebacks of errors."),
     ]
 
 

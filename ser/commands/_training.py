@@ -69,14 +69,16 @@ def options_of(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 def record_options(system: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of the record of a system, which the help calls so: scheme, protocol, map of labels, file."""
-    words = f"What a label of the {system} stands for; nothing after = means no class. Or a YAML or JSON file. May be repeated."
+    words = (
+        f"Class that a label of the {system} stands for; nothing after = means none. Or a YAML or JSON file. May be repeated."
+    )
     named = option_fields()
     return _added(
         [
             _option(named["scheme"], named["scheme"].default),
             *(_option(f, f.default) for name, f in named.items() if name in PROTOCOL),
             click.option("--map", "labels", multiple=True, metavar="LABEL=CLASS|FILE", help=words),
-            click.option("--output", type=FILE, help="Summary file, which ends in .json."),
+            click.option("--output", type=FILE, help="Summary file, ending in .json."),
         ]
     )
 
@@ -123,7 +125,7 @@ def _options(head: str, without: tuple[str, ...], learns: bool) -> Iterator[Call
         "head_options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="An option of the head, as hidden=256. May be repeated.",
+        help="An option of the head, such as hidden=256. May be repeated.",
     )
     if learns:
         one = option_fields()["target"]

@@ -9,13 +9,13 @@ from ser.commands._training import Head, arguments, report, training_options
 
 
 @click.command("ablate", cls=Command)
-@click.option("--dataset", help="Dataset with features of two modalities or more.  [default: the only one]")
+@click.option("--dataset", help="Dataset with features of at least two modalities.  [default: the only one]")
 @click.option("--simple", type=Head(), default="early", show_default=True, help="The simple fusion.")
 @training_options("cross_attention")
 def command(session: Session, dataset: str | None, **options: Any) -> None:
     """Measure the gain of each part: each modality alone, a simple fusion, the full model; writes results/ablate-….json.
 
-    All have the same utterances, folds and seeds, and are ordinary experiments. The full model (--head) is compared with each
+    All of them are ordinary experiments on the same utterances, folds and seeds. The full model (--head) is compared with each
     of the others by paired permutation tests.
 
     \b

@@ -10,30 +10,30 @@ from ser.commands._types import Items
 
 
 @click.command("adapt", cls=Command)
-@click.option("--source", help="Corpus with labels.  [default: iemocap where it and cremad are cached]")
+@click.option("--source", help="Labelled corpus.  [default: iemocap where it and cremad are cached]")
 @click.option("--target", help="Corpus whose labels are not used.  [default: cremad]")
 @click.option(
-    "--method", "methods", type=Items(), default="dann", show_default=True, help="One or several; see ser adaptations."
+    "--method", "methods", type=Items(), default="dann", show_default=True, help="One method or several; see ser adaptations."
 )
-@click.option("--lambda", "weights", type=Items(float), help="Weights of the method, each tried.  [default: 1]")
+@click.option("--lambda", "weights", type=Items(float), help="Weights of the method; each is tried.  [default: 1]")
 @click.option(
     "--ramp",
     type=click.Choice(["constant", "dann"]),
-    help="Lambda over training: as it is, or rising from 0 as in DANN.  [default: the method's]",
+    help="Course of lambda in training: constant, or rising from 0 as in DANN.  [default: the method's]",
 )
 @click.option(
     "--criterion",
     type=click.Choice(["source", "entropy", "iwv", "dev", "oracle"]),
     default="source",
     show_default=True,
-    help="The score that picks the epoch and the lambda, without labels of the target; oracle uses them (stamped).",
+    help="Score that picks the epoch and lambda without target labels; oracle uses them (stamped).",
 )
 @training_options(without=("refit", "target"), learns=True)
 def command(session: Session, source: str | None, target: str | None, **options: Any) -> None:
     """Train on a source's labels and a target's features; writes results/adapt-….json.
 
     Each method is compared, on the same seeds, with the source's head alone and with training on the target's labels: the
-    gain, its interval and p-value, the share of the gap that was closed, and negative transfer.
+    gain, its interval and p-value, the share of the gap that it closes, and negative transfer.
 
     \b
     ser adapt --source ravdess --target emodb --audio egemaps --method dann,coral --lambda 0.1,1 --runs 20

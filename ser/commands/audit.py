@@ -10,23 +10,25 @@ from ser.commands._types import FILE, Folder, Jobs, Number
 
 
 @click.command("audit", cls=Command)
-@click.option("--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root it is made first.")
-@click.option("--root", type=Folder(or_file=True), metavar="DIR", help="The corpus folder, where the audio lies.")
+@click.option("--dataset", required=True, metavar="NAME", help="A table of the workspace; with --root, it is made first.")
+@click.option("--root", type=Folder(or_file=True), metavar="DIR", help="Corpus folder, which holds the audio.")
 @options_of(*PROTOCOL)
-@click.option("--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes in use.")
+@click.option(
+    "--scheme", default="native", show_default=True, help="Label scheme, which selects the rows and classes that are used."
+)
 @click.option(
     "--longest",
     type=Number(min=0, min_open=True),
     default=60.0,
     show_default=True,
-    help="Seconds; longer utterances are a finding.",
+    help="Report utterances longer than this many seconds.",
 )
-@click.option("--no-audio", is_flag=True, help="Look at the table and the folds only.")
-@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
+@click.option("--no-audio", is_flag=True, help="Check only the table and the folds.")
+@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one per core]")
 @click.option("--write-folds", type=FILE, metavar="FILE", help="Also write the folds, as CSV.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(session: Session, dataset: str, form: str, **options: Any) -> None:
-    """Find groups that the parts of folds share, copies, unusable audio, missing classes; exit code 3 for errors and warnings.
+    """Find groups shared by parts of folds, copies, unusable audio, missing classes; exit code 3 on errors and warnings.
 
     \b
     ser audit --dataset ravdess --root DIR

@@ -16,20 +16,20 @@ LIST, EXPORT, FOLDER = "list", "export", "ser.results.benchmarks"
 
 @click.command("benchmark", cls=Command, epilog=f"Files of benchmarks: {', '.join(registry.names(FOLDER))}.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME|list|export NAME...")
-@click.option("--dataset", help="The table with the corpus.  [default: the one called as the corpus]")
+@click.option("--dataset", help="Table of the corpus.  [default: the one with the corpus's name]")
 @click.option("--audio", help="Audio stores, by encoder or store name.")
 @click.option("--text", help="Text stores, by encoder or store name.")
-@click.option("--runs", type=Whole(min=1), help="Seeds.  [default: the benchmark's, 5 for most]")
+@click.option("--runs", type=Whole(min=1), help="Number of seeds.  [default: the benchmark's, 5 for most]")
 @options_of("device", "jobs", "backend", "address", "shard")
-@click.option("--dry-run", is_flag=True, help="Say what is missing, and what would be run; exit code 3 where something is.")
+@click.option("--dry-run", is_flag=True, help="Show what would be run and what is missing; exit code 3 if anything is.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "csv", "md", "latex", "html"]),
     default="text",
     show_default=True,
-    help="json: a row for a leaderboard. md, latex and html are written beside the record. csv is of export, which prints "
-    "it, json and md.",
+    help="json: a row for a leaderboard. md, latex and html are written next to the record. csv is only for export, which "
+    "prints it, json and md.",
 )
 def command(
     session: Session,
@@ -42,7 +42,7 @@ def command(
     form: str,
     **work: Any,
 ) -> None:
-    """Fit as a published benchmark has it (corpus, folds, labels, head, metric), and show the published values beside ours.
+    """Run a published benchmark (its corpus, folds, labels, head, metric), and show the published values next to ours.
 
     \b
     ser benchmark list

@@ -11,7 +11,7 @@ from ser.errors import UnusableError
 @click.argument("kind", type=click.Choice(list(checks.KINDS)))
 @click.argument("name", metavar="NAME|FILE.py[:NAME]|MODULE:NAME")
 def command(session: Session, kind: str, name: str) -> None:
-    """Try what a part promises (a head, a loss, ...) on small made data, one line for each; exit code 1 where one is broken.
+    """Check what a part (a head, a loss, ...) promises, on small made-up data; exit code 1 if a promise is broken.
 
     \b
     ser check head ./my_head.py:MyHead

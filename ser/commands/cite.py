@@ -10,10 +10,10 @@ from ser.commands._base import Command, Session
 @click.command("cite", cls=Command)
 @click.argument("name")
 def command(session: Session, name: str) -> None:
-    """Print BibTeX of ser, and of the corpora, encoders and methods of a result.
+    """Print BibTeX entries for ser and for the corpora, encoders and methods of a result.
 
-    NAME is an experiment or a study, a beginning of its name that no other has, a JSON file, or a folder of ser export
-    folder. Of an evaluation the experiment that was evaluated is cited.
+    NAME is an experiment or a study, the unique beginning of its name, a JSON file, or a folder written by ser export
+    folder. For an evaluation, the experiment that was evaluated is cited.
     """
     from ser.export.citations import bibtex
     from ser.export.origins import origins_of, origins_of_model

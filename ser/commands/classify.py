@@ -11,24 +11,25 @@ from ser.commands._types import Folder, Jobs, Number
 
 @click.command("classify", cls=Command)
 @click.option("--dataset", required=True, help="Dataset whose audio is classified.")
-@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
+@click.option("--root", type=Folder(or_file=True), help="Corpus folder, which holds the audio.")
 @click.option(
     "--model",
     required=True,
-    help="emotion2vec-plus-seed, -base or -large; or the hub id or the folder of a transformers audio classifier.",
+    help="emotion2vec-plus-seed, -base or -large; or the hub id or folder of a transformers audio classifier.",
 )
 @record_options("classifier")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto uses a GPU if there is one.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
-@click.option("--batch-seconds", type=Number(min=0), help="emotion2vec: audio in a batch; answers are the same.")
+@click.option("--batch-seconds", type=Number(min=0), help="emotion2vec: seconds of audio per batch; the answers are the same.")
 @click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
-@click.option("--overwrite", is_flag=True, help="Ask the classifier again about all.")
+@click.option("--overwrite", is_flag=True, help="Classify all utterances again.")
 def command(session: Session, labels: tuple[str, ...], **options: Any) -> None:
-    """Ask a ready-made classifier about a corpus: the same record as of a head, stamped with what the model has seen.
+    """Classify a corpus with a ready-made classifier; the record is like a head's, stamped with what the model has seen.
 
-    Its probabilities are kept in features/DATASET/MODEL.classes.h5: another scheme, protocol or map asks nothing again.
+    Its probabilities are kept in features/DATASET/MODEL.classes.h5, so another scheme, protocol or map needs no
+    new answers.
 
     \b
     ser classify --dataset ravdess --model emotion2vec-plus-base --scheme native --map calmness=calm

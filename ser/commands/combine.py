@@ -10,19 +10,19 @@ from ser.commands._types import Items
 
 
 @click.command("combine", cls=Command)
-@click.option("--datasets", type=Items(), required=True, help="Two corpora or more.")
+@click.option("--datasets", type=Items(), required=True, help="At least two corpora.")
 @click.option(
     "--balance",
     type=click.Choice(["corpus", "none"]),
     default="corpus",
     show_default=True,
-    help="corpus: each corpus equally often in an epoch, the smaller ones repeated; none: every utterance once.",
+    help="corpus: an epoch has equally many utterances of each corpus, with smaller ones repeated; none: every utterance once.",
 )
 @training_options()
 def command(session: Session, datasets: list[str], **options: Any) -> None:
-    """Train on the union of corpora, report on each; writes results/combine-….json.
+    """Train on the union of corpora, report scores on each; writes results/combine-….json.
 
-    Each corpus keeps its own protocol, and is compared with a head of its own on the same test utterances: does combining help?
+    Each corpus keeps its own protocol. On its test utterances, the combined head is compared with a head trained on it alone.
 
     \b
     ser combine --datasets ravdess,emodb --audio egemaps --runs 5

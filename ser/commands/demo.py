@@ -9,12 +9,12 @@ from ser.commands._types import Jobs, Whole
 
 
 @click.command("demo", cls=Command)
-@click.option("--runs", type=Whole(min=1), default=5, show_default=True, help="Seeds.")
-@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one for each core]")
+@click.option("--runs", type=Whole(min=1), default=5, show_default=True, help="Number of seeds.")
+@click.option("--jobs", type=Jobs(), help="Worker processes.  [default: one per core]")
 def command(session: Session, runs: int, jobs: int | None) -> None:
     """Synthesise two small corpora, extract, fit 5 runs, learn from few labels; prints tables, writes JSON and pictures.
 
-    Offline, in under a minute on two cores. All audio is synthesised and labelled as synthetic everywhere.
+    It works offline and takes under a minute on two cores. All audio is synthetic, and labelled so everywhere.
     """
     from ser.demo import run
 

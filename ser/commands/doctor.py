@@ -13,7 +13,7 @@ from ser.commands._base import Command, Session
 def command(session: Session, as_json: bool) -> None:
     """Check packages, GPU, caches and the workspace, and say what to do about each finding.
 
-    It needs no network, and takes some seconds. Exit code 3 where there is a problem; a note is not a problem.
+    It needs no network and takes a few seconds. The exit code is 3 if there is a problem; notes are not problems.
     """
     import ser
     from ser.extract.doctor.examine import examine_installation

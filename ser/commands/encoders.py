@@ -8,10 +8,10 @@ from ser.commands._base import Command, Session
 @click.command("encoders", cls=Command)
 @click.argument("name", required=False)
 def command(session: Session, name: str | None) -> None:
-    """List the encoders; with a NAME: its paper, training data, licence and how to download it.
+    """List the encoders; with NAME, show its paper, training data and licence, and how to download it.
 
-    Besides the names listed, `--audio` and `--text` take hub ids (`organisation/model`, also `...@revision`) and local
-    folders of the same kinds of model, and `--text wordpiece:NAME` a published tokenizer's word pieces.
+    Besides these names, `--audio` and `--text` accept hub ids (`organisation/model`, also `...@revision`) and local folders
+    of the same kinds of model. `--text wordpiece:NAME` uses the word pieces of a published tokenizer.
     """
     from ser.extract.catalogue import description, listing
 

@@ -10,20 +10,22 @@ from ser.commands._types import FILE, Folder, Pairs
 
 @click.group("export", cls=Group)
 def command() -> None:
-    """Write a model to hand on: a folder with its card, or ONNX."""
+    """Write a model to share: a folder with its model card, or ONNX."""
 
 
 @command.command("folder", cls=Command)
 @click.argument("model")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder.  [default: the name of MODEL]")
 @click.option(
-    "--calibrate", is_flag=True, help="Calibrate probabilities: a temperature for each head, by its validation predictions."
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder to write.  [default: the name of MODEL]"
 )
-@click.option("--overwrite", is_flag=True, help="Write over such a folder that is there.")
+@click.option(
+    "--calibrate", is_flag=True, help="Calibrate probabilities by a temperature for each head, from its validation predictions."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing folder of this kind.")
 def folder(session: Session, model: str, output: Path | None, calibrate: bool, overwrite: bool) -> None:
     """Write one folder with the heads of MODEL, config.json and a model card.
 
-    MODEL is an experiment of ser fit --save, a beginning of its name that no other has, or the file of one head.
+    MODEL is an experiment of ser fit --save, the unique beginning of its name, or the file of one head.
 
     \b
     ser export folder fit-mine --output my-model
@@ -45,18 +47,18 @@ def folder(session: Session, model: str, output: Path | None, calibrate: bool, o
 
 @command.command("onnx", cls=Command)
 @click.argument("model")
-@click.option("--output", type=FILE, help="The file.  [default: the name of MODEL, .onnx]")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@click.option("--features", is_flag=True, help="Read features, also where the encoder can be a part of the graph.")
+@click.option("--output", type=FILE, help="File to write.  [default: the name of MODEL, .onnx]")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option("--features", is_flag=True, help="Start from features, even if the encoder can be part of the graph.")
 @click.option(
     "--clip",
     "clips",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A recording to check the graph on. May be repeated.  [default: some of the corpus, or else noise]",
+    help="A recording to check the graph on. May be repeated.  [default: some of the corpus, otherwise noise]",
 )
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME, or a folder, for an encoder whose weights have moved.")
 def onnx(
     session: Session,
     model: str,
@@ -67,10 +69,10 @@ def onnx(
     weights: Path | None,
     encoders: dict[str, str] | None,
 ) -> None:
-    """Write a model in ONNX: from the waveform to probabilities, or from features if the encoder cannot be a graph.
+    """Write a model as ONNX: from the waveform to probabilities, or from features if the encoder cannot be exported.
 
-    MODEL is an experiment of ser fit --save, the file of one head, or a folder of ser export folder. The graph is checked: what
-    onnxruntime answers is within 0.0001 of what PyTorch does, or nothing is written.
+    MODEL is an experiment of ser fit --save, the file of one head, or a folder written by ser export folder. The graph is
+    written only if the answers of onnxruntime are within 0.0001 of those of PyTorch.
 
     \b
     ser export onnx fit-mine --output mine.onnx

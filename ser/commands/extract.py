@@ -35,47 +35,52 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("extract", cls=Command)
-@click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
-@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
+@click.option("--dataset", "datasets", type=Items(), required=True, help="One dataset or several: emodb,ravdess.")
+@click.option("--root", type=Folder(or_file=True), help="Corpus folder, which holds the audio.")
 @click.option("--audio", type=Items(), help="Audio encoders: short names, hub ids (also id@revision) or folders.")
-@click.option("--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if text]")
+@click.option(
+    "--text", type=Items(), help="Text encoders, likewise.  [default for both: emotion2vec, and bert if there is text]"
+)
 @click.option(
     "--text-source",
     default="corpus",
     show_default=True,
     metavar="SOURCE",
-    help="corpus: the table's text; asr, asr-MODEL: of ser transcribe; simulated, simulated-SEED: gives labels away.",
+    help="corpus: the table's text; asr, asr-MODEL: transcripts of ser transcribe; simulated, simulated-SEED: text that "
+    "reveals the labels.",
 )
 @click.option("--level", type=click.Choice(["utterance", "frame"]), help="One vector per utterance, or one per frame.")
 @click.option(
     "--layers",
     type=_Parsed(_layers, "last|all|LIST", "last, all, or layer numbers such as 6,9"),
-    help="Hidden layers to keep; 0 is the input of the first.  [default: of speech encoders, utterance level, all; else last]",
+    help="Hidden layers to keep; 0 is the input of the first.  [default: all for speech encoders at utterance level; "
+    "otherwise last]",
 )
 @click.option(
     "--pooling",
     type=click.Choice(["cls", "mean", "mean,std", "last", "sentence"]),
-    help="At utterance level: the mean of frames or tokens, also with their standard deviation; of text the first or the last "
-    "token, or a sentence encoder's own.",
+    help="At utterance level: the mean of frames or tokens, optionally with their standard deviation; for text, also the first "
+    "(cls) or last token, or a sentence encoder's own pooling.",
 )
 @click.option(
     "--window",
     type=click.Choice(["published", "exact"]),
     default="published",
     show_default=True,
-    help="Whisper: pad short audio to 30 s, as it was trained, or encode its own frames alone, which is many times as fast.",
+    help="Whisper: pad short audio to 30 s, as in its training (published), or encode only its own frames (exact), which is "
+    "many times faster.",
 )
 @click.option(
     "--device",
     default="auto",
     show_default=True,
-    help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one; cuda:all, a process for each GPU of this machine.",
+    help="cpu, cuda, cuda:1, mps; auto uses a GPU if there is one; cuda:all, one process for each GPU of this machine.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option(
     "--batch-seconds",
     type=Number(min=0),
-    help="Audio in a batch; 0 is one utterance at a time. Features are the same.  [default: 16 on a CPU, 240 on a GPU]",
+    help="Seconds of audio per batch; 0: one utterance at a time. Features are the same.  [default: 16 on a CPU, 240 on a GPU]",
 )
 @click.option(
     "--store-dtype",
@@ -84,48 +89,51 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="Type of stored frames.",
 )
-@click.option("--jobs", type=Jobs(), help="Cores to use; of SLURM, for each part.  [default: all; of SLURM 1]")
+@click.option("--jobs", type=Jobs(), help="Cores to use; with SLURM, for each part.  [default: all; with SLURM 1]")
 @click.option(
     "--shard",
     type=_Parsed(parse_shard, "I/N", "I/N, with I from 0 to N - 1"),
     default="0/1",
-    help="Do part I (0 to N - 1) of N, beside other processes; a run without --shard, or ser store merge, then merges.",
+    help="Extract part I (0 to N - 1) of N; other processes extract the others. A run without --shard, or ser store merge, "
+    "then merges the parts.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["here", "slurm", "dask", "ray"]),
     default="here",
     show_default=True,
-    help="Extract in parts on a cluster, and merge: a job array of SLURM, or workers of Dask or Ray.",
+    help="Extract in parts on a cluster and merge them: a SLURM job array, or Dask or Ray workers.",
 )
-@click.option("--shards", type=Whole(min=1), metavar="N", help="Of --backend: the number of parts.  [default: 8]")
-@click.option("--address", metavar="HOST:PORT", help="Of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]")
+@click.option("--shards", type=Whole(min=1), metavar="N", help="With --backend: number of parts.  [default: 8]")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Address of Dask or Ray.  [default: DASK_SCHEDULER_ADDRESS or RAY_ADDRESS]"
+)
 @slurm_options
 @click.option(
     "--verify",
     type=Whole(min=0),
     default=0,
     metavar="N",
-    help="Encode N utterances of each store again, alone, and report the largest difference.",
+    help="Encode N utterances of each store again, one at a time, and report the largest difference.",
 )
 @click.option(
     "--views",
     type=Items(),
-    help="Augmented views beside the original: tta (speed 0.95 and 1.05, noise at 15 and 20 dB), names (speed0.9, tempo1.1, "
-    "pitch+2, noise15, white15, pink20, reverb, gain-6, clip10, lowpass3400, gsm, opus16), a number of random ones, "
-    "classwise1, ... by the emotion, or suite, the conditions of ser evaluate --suite.",
+    help="Augmented views besides the original: tta (speed 0.95 and 1.05, noise at 15 and 20 dB); names (speed0.9, tempo1.1, "
+    "pitch+2, noise15, white15, pink20, reverb, gain-6, clip10, lowpass3400, gsm, opus16); a number of random ones; "
+    "classwise1, ..., chosen by the emotion; or suite, the conditions of ser evaluate --suite.",
 )
-@click.option("--noise-folder", type=Folder(), help="Recordings that noise is taken from, as MUSAN.  [default: white noise]")
-@click.option("--impulses", type=Folder(), help="Impulse responses of rooms, for reverb.  [default: simulated rooms]")
+@click.option("--noise-folder", type=Folder(), help="Recordings to take noise from, such as MUSAN.  [default: white noise]")
+@click.option("--impulses", type=Folder(), help="Room impulse responses, for reverb.  [default: simulated rooms]")
 @click.option(
     "--view-seed", type=Whole(largest=2**63 - 1), default=0, show_default=True, help="Seed of the random choices of views."
 )
-@click.option("--view-scheme", default="4", show_default=True, help="Label scheme of classwise views.")
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--revision", help="Commit of the model's hub repository; of several: id@revision.")
-@click.option("--overwrite", is_flag=True, help="Start the stores again.")
+@click.option("--view-scheme", default="4", show_default=True, help="Label scheme for classwise views.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
+@click.option("--revision", help="Commit of the model's hub repository; for several models: id@revision.")
+@click.option("--overwrite", is_flag=True, help="Start the stores from scratch.")
 def command(session: Session, datasets: list[str], root: Path | None, printed: bool, **options: Any) -> None:
-    """Extract features of audio and text into HDF5 stores, going on where an earlier run stopped."""
+    """Extract features of audio and text into HDF5 stores, resuming where an earlier run stopped."""
     from ser.accelerator import ALL_GPUS
     from ser.errors import AudioError, ConfigError
     from ser.extract.request import Extraction, ExtractionRequest, extract_dataset

@@ -15,20 +15,22 @@ from ser.commands._types import Whole
     "--grid",
     multiple=True,
     metavar="KEY=VALUES",
-    help="Try every value, as lr=1e-3,1e-4, head.hidden=128,[512,256] or head=mlp,linear; the validation score chooses. May be "
-    "repeated.",
+    help="Try every value, such as lr=1e-3,1e-4, head.hidden=128,[512,256] or head=mlp,linear; the validation score chooses. "
+    "May be repeated.",
 )
 @click.option(
-    "--random", type=Whole(min=1), help="Draw so many settings from --grid, which may then have ranges, as lr=1e-4:1e-2:log."
+    "--random",
+    type=Whole(min=1),
+    help="Draw this many settings from --grid, which may then contain ranges, such as lr=1e-4:1e-2:log.",
 )
 @click.option(
     "--halving",
     type=Whole(min=2),
     metavar="N",
-    help="With --grid: successive halving. At some epochs only runs among the best on validation, one in N, go on.",
+    help="With --grid: successive halving. At some epochs, only the best one in N of the runs, by validation, continues.",
 )
 @click.option(
-    "--final", is_flag=True, help="Also train heads to use, on all utterances, for as many epochs as the folds chose."
+    "--final", is_flag=True, help="Also train heads for use on all utterances, for as many epochs as the folds chose."
 )
 @training_options()
 def command(

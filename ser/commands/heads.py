@@ -7,7 +7,7 @@ from ser.commands._base import Command, Session, plugin_list
 
 @click.command("heads", cls=Command)
 def command(session: Session) -> None:
-    """List the heads, each with a short description. Any classifier of scikit-learn is a head too, as sklearn:SVC."""
+    """List the heads, each with a short description. Any scikit-learn classifier is a head too, such as sklearn:SVC."""
     from ser.train.classical.classifier import PREFIX, SUMMARY
 
     click.echo(plugin_list("ser.train.heads"))

@@ -9,20 +9,20 @@ from ser.commands._training import arguments, report, training_options
 
 
 @click.command("layers", cls=Command)
-@click.option("--dataset", help="Dataset with a store of several layers.  [default: the only one]")
+@click.option("--dataset", help="Dataset that has a store with several layers.  [default: the only one]")
 @click.option(
     "--over",
     type=click.Choice(["layers", "pooling"]),
     default="layers",
     show_default=True,
-    help="layers: each stored layer by itself, and all with learned weights; pooling: each pooling of a store of frames.",
+    help="layers: each stored layer alone, and all with learned weights; pooling: each pooling of a store of frames.",
 )
 @training_options("linear", without=("layer", "save"))
 def command(session: Session, dataset: str | None, **options: Any) -> None:
     """Compare the stored layers of an encoder by a probe on each; writes results/layers-….json.
 
-    All have the same utterances, folds and seeds, and are ordinary experiments (ser fit --layer N). Validation alone chooses a
-    layer, which is compared with the last one and with the sum of all layers by learned weights.
+    The probes are ordinary experiments (ser fit --layer N) on the same utterances, folds and seeds. Validation alone chooses a
+    layer, which is compared with the last layer and with the sum of all layers by learned weights.
 
     \b
     ser layers --dataset ravdess --audio wavlm-base.layers-all --runs 5

@@ -9,29 +9,31 @@ from ser.commands._types import Folder, Plugin
 
 
 @click.command("metadata", cls=Command)
-@click.option("--dataset", required=True, metavar="NAME", help="Name of the table; a corpus's own name finds its plugin.")
+@click.option(
+    "--dataset", required=True, metavar="NAME", help="Name of the table; the name of a known corpus selects its plugin."
+)
 @click.option(
     "--root",
     type=Folder(or_file=True),
     metavar="DIR",
-    help="The corpus folder; beside --from, the folder that the table's paths are relative to.",
+    help="Corpus folder; with --from, the folder that the table's paths are relative to.",
 )
-@click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A table file of one's own.")
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="Your own table file.")
 @click.option(
-    "--format", "plugin", type=Plugin("ser.metadata.corpora"), help="The plugin that reads it, where NAME is not that of one."
+    "--format", "plugin", type=Plugin("ser.metadata.corpora"), help="Plugin that reads it, if NAME is not the name of one."
 )
 @click.option(
     "--rating",
     "ratings",
     multiple=True,
     metavar="NAME:LOW:HIGH",
-    help="A column of numbers in a table of one's own that heads may learn, and its scale, as valence:1:7.",
+    help="A numeric column of your own table that heads may learn, and its scale, such as valence:1:7.",
 )
 @click.option(
     "--votes",
     metavar="KIND",
-    help="Whose votes, of a corpus with several kinds: of cremad voice, face, audiovisual or all; of iemocap evaluators, "
-    "actors or all.  [default: the first]",
+    help="Whose votes to use, if a corpus has several kinds: voice, face, audiovisual or all for cremad; evaluators, actors or "
+    "all for iemocap.  [default: the first]",
 )
 def command(
     session: Session,
@@ -42,7 +44,7 @@ def command(
     ratings: tuple[str, ...],
     votes: str | None,
 ) -> None:
-    """Parse a corpus into metadata/NAME.csv, with a sidecar NAME.json.
+    """Parse a corpus into metadata/NAME.csv and its sidecar NAME.json.
 
     \b
     ser metadata --dataset cremad --root DIR

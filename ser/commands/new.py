@@ -24,9 +24,11 @@ class Kind(click.Choice):  # type: ignore[type-arg]
 @click.command("new", cls=Command)
 @click.argument("kind", type=Kind(list(starter.packages())))
 @click.argument("name")
-@click.option("--output", type=Folder(made=True), default=".", help="Folder for the file.  [default: the current folder]")
+@click.option(
+    "--output", type=Folder(made=True), default=".", help="Folder to write the file to.  [default: the current folder]"
+)
 def command(session: Session, kind: str, name: str, output: Path) -> None:
-    """Write NAME.py, a part of your own to start from: a copy of the shortest of its kind, which works at once.
+    """Write NAME.py, a starting point for a part of your own: a copy of the shortest of its kind, which works at once.
 
     \b
     ser new head my_head

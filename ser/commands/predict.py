@@ -15,65 +15,63 @@ from ser.commands._types import FILE, Folder, Number, Pairs, Whole
     "--model",
     required=True,
     metavar="NAME|FILE|FOLDER",
-    help="A saved head's file, or one of ser export onnx; an experiment of ser fit --save, by the beginning of its name: the "
-    "mean of its heads; or a folder of ser export folder.",
+    help="The file of a saved head or of ser export onnx; the beginning of the name of an experiment of ser fit --save, to use "
+    "the mean of its heads; or a folder of ser export folder.",
 )
-@click.option("--texts", type=FILE, help="The words that are said: one line for each file.")
+@click.option("--texts", type=FILE, help="File with the spoken words, one line for each file.")
 @click.option(
     "--list",
     "table",
     type=FILE,
-    help="In place of FILES: a table with the columns file, text or both, and start, end, channel, speaker, dialogue, turn as "
-    "far as they are known.",
+    help="Instead of FILES: a table with the columns file, text or both, and, as far as known, start, end, channel, speaker, "
+    "dialogue and turn.",
 )
-@click.option("--window", type=Number(min=0, min_open=True), help="Hear long recordings through a window of this many s.")
-@click.option("--hop", type=Number(min=0, min_open=True), help="s between two windows.  [default: a quarter of --window]")
+@click.option(
+    "--window", type=Number(min=0, min_open=True), help="Follow long recordings through a window of this many seconds."
+)
+@click.option("--hop", type=Number(min=0, min_open=True), help="Seconds between two windows.  [default: a quarter of --window]")
 @click.option(
     "--channels",
     metavar="mix|split|N",
     default="mix",
     show_default=True,
-    help="The mean of all channels, each by itself, or channel N, from 0.",
+    help="The mean of all channels, each channel separately, or channel N, counted from 0.",
 )
-@click.option(
-    "--vad", type=click.Choice(["silero"]), help="Leave out the steps in which nobody speaks (pip install 'ser[vad]')."
-)
+@click.option("--vad", type=click.Choice(["silero"]), help="Leave out steps in which nobody speaks (pip install 'ser[vad]').")
 @click.option(
     "--diarize",
     is_flag=True,
-    help="Tell speakers apart: a column speaker; what is not speech has no row, as with --vad silero (needs --window).",
+    help="Tell speakers apart, in a column speaker; non-speech gets no row, as with --vad silero (needs --window).",
 )
-@click.option("--speakers", type=Whole(min=1), help="Of --diarize: their number.  [default: as the voices differ]")
+@click.option("--speakers", type=Whole(min=1), help="With --diarize: number of speakers.  [default: found from the voices]")
 @click.option(
     "--speaker-encoder",
     metavar="NAME|FOLDER",
-    help="Of --diarize: the encoder whose features tell them apart.  [default: campplus-zh-en]",
+    help="With --diarize: encoder whose features tell speakers apart.  [default: campplus-zh-en]",
 )
-@click.option("--smooth", type=Number(min=0), default=0.0, help="s of a moving average of the probabilities over time.")
+@click.option("--smooth", type=Number(min=0), default=0.0, help="Average the probabilities over this many seconds.")
 @click.option(
     "--rows",
     type=click.Choice(["segments", "windows"]),
     default="segments",
     show_default=True,
-    help="Of --window: neighbours of one answer joined, or each window.",
+    help="With --window: join neighbours with the same answer, or give each window.",
 )
-@click.option("--raw", metavar="RATE[xCHANNELS]", help="Standard input is raw samples of 16 bits: --raw 16000, --raw 8000x2.")
+@click.option("--raw", metavar="RATE[xCHANNELS]", help="Standard input holds raw 16-bit samples: --raw 16000, --raw 8000x2.")
 @click.option(
-    "--min-confidence", type=Number(min=0, max=1), default=0.0, help="Give no answer where the largest probability is below."
+    "--min-confidence", type=Number(min=0, max=1), default=0.0, help="Give no answer if the largest probability is below this."
 )
 @click.option(
-    "--picture",
-    type=Folder(made=True),
-    help="Also draw each recording into this folder: its spectrogram, and the answer beside it.",
+    "--picture", type=Folder(made=True), help="Also draw each recording into this folder: its spectrogram next to the answer."
 )
-@click.option("--overwrite", is_flag=True, help="Of --picture: replace pictures that are there.")
+@click.option("--overwrite", is_flag=True, help="With --picture: replace existing pictures.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME, or a folder, for an encoder whose weights have moved.")
 @click.option(
     "--runtime",
     type=click.Choice(["torch", "onnx"]),
-    help="What computes the heads; onnx takes a file of ser export onnx.  [default: by the file]",
+    help="Runtime of the heads; onnx needs a file of ser export onnx.  [default: by the file]",
 )
 @click.option("--device", default="cpu", show_default=True)
 def command(
@@ -103,10 +101,10 @@ def command(
 ) -> None:
     """Predict the emotions of audio files (or folders of them), as a table, CSV or JSON lines.
 
-    Exit code 3 where a file cannot be used: its row has the reason, which a table has below its rows. A head that was
-    trained on dialogues takes the files as one dialogue, in the order given, and each folder as one. Standard input (-) is one
-    recording. With --window a long recording, or standard input, is followed over time; JSON lines are written as soon as
-    they are decided.
+    The exit code is 3 if a file cannot be used; its row gives the reason, which a table shows below its rows. A head that was
+    trained on dialogues reads the files as one dialogue, in the order given, and each folder as one. Standard input (-) is one
+    recording. With --window, a long recording or standard input is followed over time; JSON lines are written as soon as they
+    are decided.
 
     \b
     ser predict new/*.wav --model fit-mine

@@ -11,14 +11,14 @@ from ser.commands._base import Command, Session
 @click.argument("repo")
 @click.option("--revision", help="A branch, tag or commit.  [default: the newest]")
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), help="The folder.  [default: the repository's name]"
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder to write.  [default: the repository's name]"
 )
-@click.option("--overwrite", is_flag=True, help="Write over such a folder that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing folder of this kind.")
 @click.option("--endpoint", help="Address of the server.  [default: HF_ENDPOINT, or the hub]")
 def command(
     session: Session, repo: str, revision: str | None, output: Path | None, overwrite: bool, endpoint: str | None
 ) -> None:
-    """Fetch a model that ser push sent, OWNER/NAME, and check it. Nothing in it is run.
+    """Fetch a model sent by ser push, OWNER/NAME, and check it. No code in it is run.
 
     \b
     ser pull me/emotions

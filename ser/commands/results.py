@@ -21,25 +21,29 @@ SHOWN = 20  # differences of a record that `verify` prints
 
 @click.group("results", cls=Group)
 def command() -> None:
-    """List, show, compare, report and plot results, and recompute them."""
+    """List, show, compare, report, plot and recompute results."""
 
 
 @command.command("list", cls=Command)
 @click.option("--dataset", help="Only results on this dataset, as source or target.")
-@click.option("--head", help="Only results of this head.")
+@click.option("--head", help="Only results with this head.")
 @click.option("--command", "made_by", help="Only results of this command: fit, adapt, ...")
 @click.option("--protocol", help="Only results under this protocol.")
-@click.option("--scheme", help="Only results of this label scheme.")
-@click.option("--features", help="Only results of this store, or of this encoder.")
+@click.option("--scheme", help="Only results with this label scheme.")
+@click.option("--features", help="Only results from this store or encoder.")
 @click.option("--kind", type=click.Choice([EXPERIMENT, STUDY]), help="Only experiments, or only studies of several.")
-@click.option("--since", type=Day(), help="Only results of this day, such as 2026-11-30 (UTC), or later.")
-@click.option("--stamps/--no-stamps", default=None, help="Only results with stamps, or without.")
+@click.option("--since", type=Day(), help="Only results from this day, such as 2026-11-30 (UTC), or later.")
+@click.option("--stamps/--no-stamps", default=None, help="Only results with stamps, or only those without.")
 @click.option(
-    "--sort", type=click.Choice(SORTS, case_sensitive=False), default="started", show_default=True, help="Highest last."
+    "--sort",
+    type=click.Choice(SORTS, case_sensitive=False),
+    default="started",
+    show_default=True,
+    help="Column to sort by, highest last.",
 )
-@click.option("--limit", type=Whole(min=1), help="Only the last ones: the newest, or the best.")
-@click.option("--json", "form", flag_value="json", help="As a JSON list, all columns.")
-@click.option("--csv", "form", flag_value="csv", help="As CSV, all columns.")
+@click.option("--limit", type=Whole(min=1), help="Only this many from the end: the newest or the best.")
+@click.option("--json", "form", flag_value="json", help="Print all columns, as a JSON list.")
+@click.option("--csv", "form", flag_value="csv", help="Print all columns, as CSV.")
 def listed(
     session: Session,
     made_by: str | None,
@@ -82,9 +86,9 @@ def listed(
 @click.argument("name")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 def show(session: Session, name: str, form: str) -> None:
-    """Show one result: an experiment, or a study made of several: an ablation, a search, a transfer, a matrix.
+    """Show one result: an experiment, or a study made of several (an ablation, a search, a transfer, a matrix).
 
-    NAME is an experiment, a beginning of its name that no other has, or a JSON file.
+    NAME is an experiment, the unique beginning of its name, or a JSON file.
     """
     from ser.jsonfile import dumps, read_object
     from ser.results.report.compose import text_of
@@ -117,11 +121,11 @@ def schema(session: Session, kind: str | None) -> None:
 
 @command.command("compare", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--metric", type=METRIC, help="The metric to test.  [default: UA, or that of the target]")
-@click.option("--at", help="Few-shot: the amount of target data, 10% or '5 shots'.  [default: the largest that all have]")
-@click.option("--allow", type=Items(), default="", help="Stamps that void a comparison, to be allowed all the same, by name.")
-@click.option("--force", is_flag=True, help="Allow all such stamps; the result says so.")
-@click.option("--output", type=FILE, help="Write the comparison as JSON too.")
+@click.option("--metric", type=METRIC, help="Metric to test.  [default: UA, or that of the target]")
+@click.option("--at", help="Few-shot: amount of target data, 10% or '5 shots'.  [default: the largest that all have]")
+@click.option("--allow", type=Items(), default="", help="Names of stamps to allow although they void a comparison.")
+@click.option("--force", is_flag=True, help="Allow all stamps that void a comparison; the result says so.")
+@click.option("--output", type=FILE, help="Also write the comparison as JSON.")
 def compare(
     session: Session,
     names: tuple[str, ...],
@@ -133,7 +137,7 @@ def compare(
 ) -> None:
     """Compare results on the same test utterances: paired tests, intervals, effect size, seeds needed.
 
-    NAME as for `show`; a study stands for the experiments that it is made of. Runs pair by seed and fold.
+    NAME is as for `show`; a study stands for its experiments. Runs are paired by seed and fold.
 
     \b
     ser results compare fit-ravdess-mlp fit-ravdess-linear
@@ -169,12 +173,12 @@ def compare(
 @click.option(
     "--format", "form", type=Plugin("ser.results.report.formats"), help="[default: by the ending of --output, or html]"
 )
-@click.option("--output", type=FILE, help="The file.  [default: NAME.report.html beside the result]")
-@click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
+@click.option("--output", type=FILE, help="File to write.  [default: NAME.report.html next to the result]")
+@click.option("--overwrite", is_flag=True, help="With --output: replace an existing file.")
 def reported(session: Session, results: tuple[str, ...], form: str | None, output: Path | None, overwrite: bool) -> None:
     """Write a report: scores with intervals, stamps, pictures, data and audit, configuration, how to reproduce.
 
-    NAME as for `show`; several are put beside each other. The HTML page is one file that needs no network.
+    NAME is as for `show`; several results are shown side by side. The HTML page is one file that needs no network.
 
     \b
     ser results report NAME
@@ -193,22 +197,22 @@ def reported(session: Session, results: tuple[str, ...], form: str | None, outpu
     "--kind",
     "kinds",
     type=Items(),
-    help=f"One or several of {', '.join(registry.names('ser.results.plotting.pictures'))}, or all that fit.  "
+    help=f"One or more of {', '.join(registry.names('ser.results.plotting.pictures'))}, or all that fit.  "
     "[default: the first that fits]",
 )
 @click.option("--metric", type=METRIC, default="UA", show_default=True, help="For pictures that show one metric.")
-@click.option("--format", "formats", type=Items(), help="One or several of png, svg, pdf: text stays text.  [default: png]")
+@click.option("--format", "formats", type=Items(), help="One or more of png, svg, pdf; text stays text.  [default: png]")
 @click.option(
-    "--title/--no-title", default=True, help="Experiment, dataset, n and the meaning of intervals, above the picture."
+    "--title/--no-title", default=True, help="Print experiment, dataset, n and the meaning of intervals above the picture."
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="A folder, or for one picture a file ending in .png, .svg or .pdf.  [default: beside the result]",
+    help="A folder, or for one picture a file ending in .png, .svg or .pdf.  [default: next to the result]",
 )
-@click.option("--overwrite", is_flag=True, help="Of --output: replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="With --output: replace existing files.")
 def plot(session: Session, name: str, **options: Any) -> None:
-    """Plot one result into NAME.KIND.png; NAME as for `show`. People who are colour-blind can tell the colours apart.
+    """Plot one result into NAME.KIND.png; NAME is as for `show`. Colour-blind readers can tell the colours apart.
 
     \b
     ser results plot NAME --kind confusion,classes --format pdf,svg --output figures
@@ -224,27 +228,30 @@ def plot(session: Session, name: str, **options: Any) -> None:
 
 @command.command("import", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dataset", required=True, help="Dataset whose table has the utterances.")
+@click.option("--dataset", required=True, help="Dataset whose table lists the utterances.")
 @record_options("system")
-@click.option("--name", help="Of the system, in place of a head's.  [default: the file's name]")
+@click.option("--name", help="Name of the system, used like a head's.  [default: the file's name]")
 @click.option(
-    "--system", default="", metavar="TEXT", help="What it is; a model of ser encoders is stamped by what it has seen."
+    "--system",
+    default="",
+    metavar="TEXT",
+    help="Description of the system; a model of ser encoders is stamped with what it has seen.",
 )
 @click.option(
     "--missing",
     default="error",
     show_default=True,
     metavar="error|drop|CLASS",
-    help="Test utterances without a prediction: an error; left out (stamped); or they count as CLASS (stamped).",
+    help="Test utterances without a prediction are an error, left out (stamped), or counted as CLASS (stamped).",
 )
 @click.option("--id", "id_column", metavar="COLUMN", help="Column of utterance ids.  [default: utterance_id, id, key, ...]")
 @click.option("--label", metavar="COLUMN", help="Column of predicted labels.  [default: predicted, label, emotion, ...]")
 @click.option("--probabilities", type=Items(), help="Columns of probabilities, one for each label.  [default: p_LABEL]")
 def imported(session: Session, file: Path, dataset: str, labels: tuple[str, ...], **options: Any) -> None:
-    """Import predictions of any other system: the same record as of a head, to be shown, compared, reported and verified.
+    """Import predictions of any other system; the record, like a head's, can be shown, compared, reported and verified.
 
-    FILE is CSV or JSON lines: an utterance id and either a label or a probability for each label; columns run, fold and split
-    are optional.
+    FILE is CSV or JSON lines with an utterance id and either a label or a probability for each label; the columns run, fold and
+    split are optional.
 
     \b
     ser results import answers.csv --dataset meld --scheme 7 --name llm --system "an LLM, zero-shot"
@@ -264,13 +271,15 @@ def imported(session: Session, file: Path, dataset: str, labels: tuple[str, ...]
 
 @command.command("verify", cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--all", "every", is_flag=True, help="All results of the workspace.")
-@click.option("--strict", is_flag=True, help="Files that are missing, and so cannot be checked, are faults too.")
-@click.option("--jobs", type=Jobs(), help="Of --all: worker processes; they pay for a hundred results.  [default: 1]")
+@click.option("--all", "every", is_flag=True, help="Verify all results of the workspace.")
+@click.option("--strict", is_flag=True, help="Count missing files, which cannot be checked, as faults.")
+@click.option(
+    "--jobs", type=Jobs(), help="With --all: worker processes, worthwhile from about a hundred results.  [default: 1]"
+)
 def verified(session: Session, names: tuple[str, ...], every: bool, strict: bool, jobs: int | None) -> None:
     """Recompute all numbers of results from their predictions, and check the hashes of their data.
 
-    NAME as for `show`. Exit code 3 where anything differs; each difference is listed.
+    NAME is as for `show`. Each difference is listed; the exit code is 3 if there is any.
     """
     from ser.results.records.find import find_summary
     from ser.results.verification.verify import verify, verify_all

@@ -15,34 +15,34 @@ from ser.commands._types import Folder, Number, Pairs, Whole
     required=True,
     multiple=True,
     metavar="NAME|FILE",
-    help="As of ser predict. May be repeated: a request names one; the first is the default.",
+    help="As for ser predict. May be repeated: a request names one; the first is the default.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is every one.")
-@click.option("--port", type=Whole(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is all addresses.")
+@click.option("--port", type=Whole(0, 65535), default=8000, show_default=True, help="Port to listen on; 0: any free port.")
 @click.option(
-    "--max-bytes", type=Whole(min=1, largest=2**62), default=32 * 2**20, show_default=True, help="The largest upload."
+    "--max-bytes", type=Whole(min=1, largest=2**62), default=32 * 2**20, show_default=True, help="Size limit of an upload."
 )
 @click.option(
     "--max-seconds",
     type=Number(min=0, max=86400, min_open=True),
     default=300.0,
     show_default=True,
-    help="The longest recording.",
+    help="Length limit of a recording.",
 )
 @click.option(
-    "--rate", type=Number(min=0), default=0.0, help="Predictions a minute that one client may ask for.  [default: any]"
+    "--rate", type=Number(min=0), default=0.0, help="Predictions per minute that one client may request.  [default: no limit]"
 )
 @click.option("--token", default="", envvar="SER_TOKEN", help="A word that clients must send: Authorization: Bearer WORD.")
-@click.option("--cors", multiple=True, metavar="ORIGIN", help="A site whose pages may ask. May be repeated.")
+@click.option("--cors", multiple=True, metavar="ORIGIN", help="A site whose pages may send requests. May be repeated.")
 @click.option("--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy that names its clients in X-Forwarded-For.")
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
-@click.option("--encoders", type=Pairs(), help="STORE=NAME or folder, where an encoder's weights have moved.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
+@click.option("--encoders", type=Pairs(), help="STORE=NAME, or a folder, for an encoder whose weights have moved.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--diarize", is_flag=True, help="Tell speakers apart where a request asks for it (pip install 'ser[vad]').")
+@click.option("--diarize", is_flag=True, help="Tell speakers apart if a request asks for it (pip install 'ser[vad]').")
 @click.option(
     "--speaker-encoder",
     metavar="NAME|FOLDER",
-    help="Of --diarize: the encoder whose features tell them apart.  [default: campplus-zh-en]",
+    help="With --diarize: encoder whose features tell speakers apart.  [default: campplus-zh-en]",
 )
 def command(
     session: Session,
@@ -61,9 +61,9 @@ def command(
     diarize: bool,
     speaker_encoder: str | None,
 ) -> None:
-    """Answer uploads over HTTP by saved heads, and show a page that records and plots (pip install 'ser[serve]').
+    """Answer uploads over HTTP with saved heads, and serve a page that records and plots (pip install 'ser[serve]').
 
-    Ctrl-C ends it, after the requests that are there were answered.
+    Ctrl-C ends it once pending requests are answered.
 
     \b
     ser serve --model fit-mine

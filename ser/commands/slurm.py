@@ -20,20 +20,22 @@ from ser.workers.engine import LOCAL, THREADS
 def slurm_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of an allocation (`ser.workers.sbatch.Allocation`), and --print, to a command's function."""
     for option in (
-        click.option(
-            "--print", "printed", is_flag=True, help="Of SLURM: print the script that submits the jobs, and do nothing."
-        ),
+        click.option("--print", "printed", is_flag=True, help="SLURM: only print the script that submits the jobs."),
         click.option(
             "--sbatch",
             multiple=True,
             metavar="KEY=VALUE",
-            help="Of SLURM: a further option, such as gpus=1, mem=16G or account=speech. May be repeated.",
+            help="SLURM: another sbatch option, such as gpus=1, mem=16G or account=speech. May be repeated.",
         ),
         click.option(
-            "--time", metavar="LIMIT", help="Of SLURM, for a job: minutes, or [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]"
+            "--time",
+            metavar="LIMIT",
+            help="SLURM: time limit of a job, in minutes or as [DAYS-]HOURS:MINUTES:SECONDS.  [default: 2:00:00]",
         ),
-        click.option("--partition", metavar="NAME", help="Of SLURM."),
-        click.option("--at-once", type=Whole(min=1), metavar="N", help="Of SLURM: the parts that run at the same time."),
+        click.option("--partition", metavar="NAME", help="SLURM: partition of the jobs."),
+        click.option(
+            "--at-once", type=Whole(min=1), metavar="N", help="SLURM: maximum number of parts that run at the same time."
+        ),
     ):
         command = option(command)
     return command
@@ -47,9 +49,9 @@ def slurm_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default=1,
     show_default=True,
     metavar="N",
-    help="Jobs for parts of the command, which takes --shard; one more job then does the whole from what they recorded.",
+    help="Jobs for parts of a command that accepts --shard; one more job then completes it from what they recorded.",
 )
-@click.option("--cpus", type=Whole(min=1), default=1, show_default=True, help="Cores of a job, and its --jobs.")
+@click.option("--cpus", type=Whole(min=1), default=1, show_default=True, help="Cores per job, and its --jobs.")
 @slurm_options
 def command(
     session: Session,
@@ -62,10 +64,10 @@ def command(
     sbatch: tuple[str, ...],
     printed: bool,
 ) -> None:
-    """Give a command of ser as jobs of SLURM, wait for them, and print what it prints.
+    """Run a command of ser as SLURM jobs, wait for them, and print its output.
 
-    Options of this command stand before the other's name. Given again, it watches the same jobs; where they have ended, it
-    submits new ones, which go on from what is recorded.
+    Put the options of this command before the other command's name. If you run it again, it watches the same jobs; if they have
+    ended, it submits new ones, which continue from what is recorded.
 
     \b
     ser slurm --shards 8 --time 1:00:00 fit --dataset ravdess --audio egemaps --runs 40

@@ -13,14 +13,14 @@ from ser.commands._types import FILE, Folder, Items, Whole
 
 def _which(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose stores."""
-    store = click.option("--store", "stores", type=Items(), help="Names of stores.  [default: all]")
-    dataset = click.option("--dataset", "datasets", type=Items(), help="Datasets.  [default: all]")
+    store = click.option("--store", "stores", type=Items(), help="Names of the stores.  [default: all]")
+    dataset = click.option("--dataset", "datasets", type=Items(), help="Datasets of the stores.  [default: all]")
     return dataset(store(function))
 
 
 @click.group("store", cls=Group)
 def command() -> None:
-    """Look after feature stores."""
+    """Inspect, verify, merge, export, plot and import feature stores."""
 
 
 @command.command("info", cls=Command)
@@ -43,9 +43,9 @@ def info(session: Session, **which: Any) -> None:
 
 @command.command("verify", cls=Command)
 @_which
-@click.option("--repair", is_flag=True, help="Remove damaged utterances, so that `ser extract` makes them again.")
+@click.option("--repair", is_flag=True, help="Remove damaged utterances, so that `ser extract` extracts them again.")
 def verify(session: Session, repair: bool, **which: Any) -> None:
-    """Compare every utterance with its check sum; exit code 3 where something is damaged."""
+    """Compare every utterance with its checksum; exit code 3 if any is damaged."""
     from ser.features.stores import maintenance
 
     sound = True
@@ -81,7 +81,7 @@ def merge(session: Session, **which: Any) -> None:
     default=Path(),
     help="A folder, or for one store a file ending in .npz, .csv or .parquet.  [default: the current folder]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace exports that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing exports.")
 def export(session: Session, kind: str | None, output: Path, overwrite: bool, **which: Any) -> None:
     """Write stores: .npz (any), .csv or .parquet (one vector per utterance), datasets (with their tables, for Hugging Face).
 
@@ -120,19 +120,21 @@ def export(session: Session, kind: str | None, output: Path, overwrite: bool, **
 
 
 @command.command("plot", cls=Command)
-@click.option("--dataset", "datasets", type=Items(), required=True, help="Datasets; of several, corpus tells them apart.")
-@click.option("--store", required=True, help="The store, by its name or its encoder's.")
-@click.option("--by", type=Items(), default="emotion", show_default=True, help="Columns that colour it, a panel for each.")
+@click.option(
+    "--dataset", "datasets", type=Items(), required=True, help="One dataset or several; --by corpus tells several apart."
+)
+@click.option("--store", required=True, help="Store, by its own name or its encoder's.")
+@click.option("--by", type=Items(), default="emotion", show_default=True, help="Columns to colour by, one panel for each.")
 @click.option("--method", type=click.Choice(["tsne", "umap", "pca"]), default="tsne", show_default=True)
-@click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Utterances to draw at most.")
+@click.option("--limit", type=Whole(min=5), default=3000, show_default=True, help="Maximum number of utterances to draw.")
 @click.option("--seed", type=Whole(min=0, largest=2**32 - 1), default=0, show_default=True)
-@click.option("--output", type=FILE, help="[default: beside the store, STORE.COLUMNS.METHOD.png]")
-@click.option("--overwrite", is_flag=True, help="Of --output: replace a file that is there.")
+@click.option("--output", type=FILE, help="[default: STORE.COLUMNS.METHOD.png next to the store]")
+@click.option("--overwrite", is_flag=True, help="With --output: replace an existing file.")
 def plot(session: Session, datasets: list[str], store: str, output: Path | None, overwrite: bool, **options: Any) -> None:
     """Draw the features of a store in the plane, coloured by emotion, speaker, corpus or another column.
 
-    Each panel says how many of an utterance's nearest neighbours have its value: where speakers are more alike than emotions, a
-    head learns who speaks.
+    Each panel states how many of an utterance's nearest neighbours share its value. If that is higher for speakers than for
+    emotions, a head learns who speaks.
 
     \b
     ser store plot --dataset emodb --store egemaps --by emotion,speaker
@@ -153,41 +155,39 @@ def plot(session: Session, datasets: list[str], store: str, output: Path | None,
 
 
 @command.command("import", cls=Command)
-@click.option("--dataset", required=True, metavar="NAME", help="Its table is made where there is none.")
-@click.option("--features", multiple=True, metavar="NAME=FILE", help="Features of all parts, or without parts.")
-@click.option("--train", multiple=True, metavar="NAME=FILE", help="Of the training part.")
-@click.option("--validation", multiple=True, metavar="NAME=FILE", help="Of the validation part.")
-@click.option("--test", multiple=True, metavar="NAME=FILE", help="Of the test part.")
+@click.option("--dataset", required=True, metavar="NAME", help="Dataset of the stores; its table is made if there is none.")
+@click.option("--features", multiple=True, metavar="NAME=FILE", help="Features of all parts, or of data without parts.")
+@click.option("--train", multiple=True, metavar="NAME=FILE", help="Features of the training part.")
+@click.option("--validation", multiple=True, metavar="NAME=FILE", help="Features of the validation part.")
+@click.option("--test", multiple=True, metavar="NAME=FILE", help="Features of the test part.")
 @click.option("--pickle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-              help="A tuple of dicts by dialogue, as IEMOCAP_features.pkl. Nothing in it is executed.")  # fmt: skip
-@click.option(
-    "--fields", type=Items(), help="The meaning of each member of --pickle, where it is not known: labels,text,train,-"
-)
-@click.option("--rows", is_flag=True, help="Row k of every file is the same utterance. Counts and labels are compared.")
+              help="A tuple of dicts by dialogue, such as IEMOCAP_features.pkl. No code in it is run.")  # fmt: skip
+@click.option("--fields", type=Items(), help="Meaning of each member of --pickle, if it is not known: labels,text,train,-")
+@click.option("--rows", is_flag=True, help="Row k is the same utterance in every file; counts and labels are compared.")
 @click.option("--id", "id_column", metavar="COLUMN", help="Utterance ids: a column's name or number.  [default: by name]")
 @click.option("--label", metavar="COLUMN", help="Labels: a column's name or number; -1 is the last.  [default: by name]")
-@click.option("--columns", type=Items(), help="Of a table, the features: names, numbers, FIRST:LAST.  [default: by name]")
+@click.option("--columns", type=Items(), help="Feature columns of a table: names, numbers, FIRST:LAST.  [default: by name]")
 @click.option("--label-names", type=Items(), help="Names of the labels 0, 1, ...: negative,positive")
 @click.option(
     "--rating",
     metavar="NAME:LOW:HIGH",
-    help="The labels are numbers that heads may learn (--target NAME), on this scale: sentiment:-3:3",
+    help="Treat the labels as numbers on this scale, which heads may learn (--target NAME): sentiment:-3:3",
 )
-@click.option("--frames", "axis", flag_value="frames", help="Of three axes, the second is frames of an utterance.")
-@click.option("--turns", "axis", flag_value="turns", help="Of three axes, the second is turns of a dialogue.")
+@click.option("--frames", "axis", flag_value="frames", help="The second of three axes is the frames of an utterance.")
+@click.option("--turns", "axis", flag_value="turns", help="The second of three axes is the turns of a dialogue.")
 @click.option(
     "--encoder",
     "encoders",
     multiple=True,
     metavar="[STORE=]NAME",
-    help="Declare the encoder that made the features: corpora with the same one can be used together.",
+    help="Encoder that made the features; corpora that share one can be used together. May be repeated.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace stores that were made of other files.")
+@click.option("--overwrite", is_flag=True, help="Replace stores made from other files.")
 def import_features(session: Session, dataset: str, encoders: tuple[str, ...], **options: Any) -> None:
-    """Import features that were made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
+    """Import features made elsewhere: CSV, Parquet, NPY, NPZ, pickles, folders of UTTERANCE_ID.npy.
 
-    NAME is text, audio or visual, or with a name for the store visual:openface; or ids, labels, lengths (or masks),
-    speakers. FILE.npz:KEY and FILE.pkl:KEY/KEY take one array of several.
+    NAME is text, audio or visual, or with a name for the store, such as visual:openface; or ids, labels, lengths (or masks),
+    speakers. FILE.npz:KEY and FILE.pkl:KEY/KEY select one array of several.
 
     \b
     ser store import --dataset mosi --rows --label -1 --train text=t.csv --train audio=a.csv --test text=...

@@ -10,27 +10,27 @@ from ser.commands._types import Folder, Items, Jobs, Whole
 
 
 @click.command("transcribe", cls=Command)
-@click.option("--dataset", "datasets", type=Items(), required=True, help="Dataset, or several: emodb,ravdess.")
-@click.option("--root", type=Folder(or_file=True), help="The corpus folder; where the audio lies.")
+@click.option("--dataset", "datasets", type=Items(), required=True, help="One dataset or several: emodb,ravdess.")
+@click.option("--root", type=Folder(or_file=True), help="Corpus folder, which holds the audio.")
 @click.option(
     "--model",
     default="whisper-small",
     show_default=True,
-    help="A Whisper model: short name (see ser encoders), hub id or folder.",
+    help="Whisper model: short name (see ser encoders), hub id or folder.",
 )
 @click.option(
     "--language",
     default="table",
     show_default=True,
-    help="Of all utterances: en, de, ...; table: the table's, detected where it has none; detect: detected for each.",
+    help="en, de, ...: of all utterances; table: from the table, detected if it has none; detect: detected for each utterance.",
 )
 @click.option("--beams", type=Whole(min=1), default=1, show_default=True, help="Width of the beam search; 1 is greedy.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto takes a GPU if there is one.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto uses a GPU if there is one.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
 @click.option("--jobs", type=Jobs(), help="Cores to use.  [default: all]")
-@click.option("--weights", type=Folder(), help="Folder of models, used before cache and network.")
+@click.option("--weights", type=Folder(), help="Folder of models, searched before the cache and the network.")
 @click.option("--revision", help="Commit of the model's hub repository.")
-@click.option("--overwrite", is_flag=True, help="Transcribe all again.")
+@click.option("--overwrite", is_flag=True, help="Transcribe all utterances again.")
 def command(
     session: Session,
     datasets: list[str],
@@ -42,9 +42,9 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Transcribe a corpus by Whisper into metadata/NAME.asr-MODEL.jsonl, going on where an earlier run stopped.
+    """Transcribe a corpus with Whisper into metadata/NAME.asr-MODEL.jsonl, resuming where an earlier run stopped.
 
-    `ser extract --text bert --text-source asr` then makes features of the transcripts.
+    `ser extract --text bert --text-source asr` then extracts features from the transcripts.
     """
     from ser.errors import ConfigError
     from ser.extract.options import EncoderOptions

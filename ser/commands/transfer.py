@@ -12,16 +12,17 @@ from ser.commands._types import Items
 @click.command("transfer", cls=Command)
 @click.option("--source", help="Corpus to train on.  [default: iemocap where it and cremad are cached]")
 @click.option("--target", help="Corpus to test on.  [default: cremad]")
-@click.option("--matrix", is_flag=True, help="Each of --datasets as source and as target, as a table and a heat map.")
-@click.option("--datasets", type=Items(), help="Of --matrix.  [default: all that have the features]")
+@click.option("--matrix", is_flag=True, help="Use each of --datasets as source and as target; writes a table and a heat map.")
+@click.option("--datasets", type=Items(), help="Datasets of --matrix.  [default: all that have the features]")
 @training_options(without=("refit", "target"), learns=True)
 def command(
     session: Session, source: str | None, target: str | None, matrix: bool, datasets: list[str] | None, **options: Any
 ) -> None:
     """Test a source's head on a target corpus that it has not seen (zero-shot); writes results/….json.
 
-    The classes are those that both have under --scheme; --protocol is the target's. With --matrix all pairs, over the classes
-    that all corpora have, and each corpus by its own protocol on the diagonal: results/matrix-….json, .csv and .matrix.png.
+    The classes are those that both corpora have under --scheme; --protocol is the target's. With --matrix, all pairs are tested
+    on the classes that all corpora have, and the diagonal shows each corpus under its own protocol: results/matrix-….json, .csv
+    and .matrix.png.
 
     \b
     ser transfer --source ravdess --target emodb --audio egemaps --runs 5

@@ -39,49 +39,49 @@ class Config:
     head_options: Mapping[str, Any] = field(default_factory=dict)
     loss: str = option(
         "cross_entropy",
-        "A loss or a sum of several, as cross_entropy,cb_focal:0.3; see ser losses.",
+        "A loss or a sum of several, such as cross_entropy,cb_focal:0.3; see ser losses.",
         unset="the target's, cross_entropy for classes",
     )
-    epochs: int = option(60, "The largest number of epochs.", unset="the head's", least=1, below=1e6)
+    epochs: int = option(60, "Maximum number of epochs.", unset="the head's", least=1, below=1e6)
     batch_size: int = option(
-        32, "Utterances in a step; dialogues with context dialogue.", unset="the head's, 32 for most", least=1, below=1e9
+        32, "Utterances per step; dialogues with --context dialogue.", unset="the head's, 32 for most", least=1, below=1e9
     )
-    lr: float = option(1e-3, "The highest learning rate of AdamW.", unset="the head's", above=0)
-    weight_decay: float = option(0.01, "The decoupled weight decay of AdamW.", least=0)
+    lr: float = option(1e-3, "Peak learning rate of AdamW.", unset="the head's", above=0)
+    weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.", least=0)
     schedule: str = option(
         "one-cycle",
-        "The learning rate over time: linear and cosine rise over the first tenth of the steps, one-cycle over 30 %.",
+        "Course of the learning rate: linear and cosine rise over the first tenth of the steps, one-cycle over 30 %.",
         unset="the head's, one-cycle for most",
         choices=SCHEDULES,
         internal=["cycles"],  # of a snapshot ensemble
     )
-    patience: int = option(15, "Epochs without a better validation score after which a run stops; 0: never.", least=0)
+    patience: int = option(15, "Stop a run after this many epochs without a better validation score; 0: never.", least=0)
     selection: str = option(
         "UA",
-        "The validation score that picks the epoch, or last; CCC and F1_macro are those of dimensions and of labels.",
+        "Validation score that picks the epoch, or last for the last epoch; CCC is for dimensions, F1_macro for labels.",
         unset="the target's, UA for classes",
         choices=SOURCE,
         internal=tuple(TARGET),
     )
-    class_weights: str = option("balanced", "Weights of the classes in the loss.", choices=("balanced", "none"))
-    label_smoothing: float = option(0.1, "The share of label smoothing.", least=0, below=1)
-    clip: float = option(1.0, "The largest norm of a run's gradient; 0: no clipping.", least=0)
-    context: str = option("utterance", "What a head sees at once: an utterance, or the turns of a dialogue.", choices=CONTEXTS)
-    precision: str = option("float32", "Numbers of the forward pass in training; bfloat16 is autocast.", choices=PRECISIONS)
+    class_weights: str = option("balanced", "Class weights in the loss.", choices=("balanced", "none"))
+    label_smoothing: float = option(0.1, "Amount of label smoothing.", least=0, below=1)
+    clip: float = option(1.0, "Maximum norm of a run's gradient; 0: no clipping.", least=0)
+    context: str = option("utterance", "What a head sees at once: one utterance, or all turns of a dialogue.", choices=CONTEXTS)
+    precision: str = option("float32", "Precision of the forward pass in training; bfloat16 uses autocast.", choices=PRECISIONS)
     average: str = option(
         "none", "Average weights: over the last quarter of the epochs (swa), or over all steps (ema).", choices=AVERAGES
     )
-    snapshots: int = option(1, "Heads of one run, each the end of a cosine cycle, whose probabilities are averaged.", least=1)
-    mixup: float = option(0.0, "Mix pairs of training utterances, by shares from Beta(ALPHA, ALPHA); 0: off.", least=0,
+    snapshots: int = option(
+        1, "Heads per run, one from the end of each cosine cycle, whose probabilities are averaged.", least=1
+    )
+    mixup: float = option(0.0, "Mix pairs of training utterances in proportions from Beta(ALPHA, ALPHA); 0: off.", least=0,
                           metavar="ALPHA")  # fmt: skip
-    time_masks: str = option("", "SpecAugment: N masks of up to FRAMES frames, as 2x30.", unset="off", metavar="NxFRAMES")
-    band_masks: str = option("", "SpecAugment: N masks of up to BANDS bands, as 2x8.", unset="off", metavar="NxBANDS")
+    time_masks: str = option("", "SpecAugment: N masks of up to FRAMES frames, such as 2x30.", unset="off", metavar="NxFRAMES")
+    band_masks: str = option("", "SpecAugment: N masks of up to BANDS bands, such as 2x8.", unset="off", metavar="NxBANDS")
     feature_noise: float = option(
-        0.0, "Gaussian noise on training features, in standard deviations of theirs; 0: off.", least=0
+        0.0, "Gaussian noise added to training features, in units of their standard deviation; 0: off.", least=0
     )
-    modality_dropout: float = option(
-        0.0, "The share of training utterances of which one modality is left out; 0: off.", least=0, below=1
-    )
+    modality_dropout: float = option(0.0, "Share of training utterances that lose one modality; 0: off.", least=0, below=1)
     adapt: str = "none"  # the method that aligns the features of an unlabelled target corpus, see `ser.train.adapt._base`
     adapt_weight: float = 1.0  # lambda, which multiplies the gradient of the method's loss on its way into the head
     adapt_ramp: str = ""  # lambda's schedule, `constant` or `dann`; "" for the method's own

@@ -51,92 +51,89 @@ class FitOptions:
     scheme: str = option("4", "Label scheme: 4, 6, 7, 8, native, ... or a YAML file.")
     target: str = option(
         "emotion",
-        f"What heads learn: {', '.join(n for n in names(TARGETS) if n not in (DIMENSIONS, MIXED))}, {DIMENSIONS}, which are "
-        "named, as arousal,valence, or a class and these: emotion,arousal. See docs/targets.md.",
+        f"What heads learn: {', '.join(n for n in names(TARGETS) if n not in (DIMENSIONS, MIXED))}; {DIMENSIONS}, by name, "
+        "such as arousal,valence; or classes and dimensions: emotion,arousal. See docs/targets.md.",
     )
     protocol: str | None = option(
         None,
-        "The rule that makes the folds, with their training, validation and test parts.",
-        unset="the first of these that the table allows",
+        "The rule that makes the folds and their training, validation and test parts.",
+        unset="the first of these that the table supports",
         choices=("official", "session", "speaker", "emobox", "seed1", "random", "file"),
     )
     folds: "int | FoldOptions | None" = option(None, "Number of folds, for session, speaker and random.", least=3)
     stratified: bool = option(False, "With --folds: spread groups so that all folds have about the same share of each class.")
     fold_file: Path | None = option(
-        None, "CSV with the columns utterance_id, fold and part; without part, fold is the fold that tests the utterance."
+        None, "CSV with the columns utterance_id, fold and part; without part, each utterance is tested in its fold."
     )
-    validation: str = option(
-        "auto", "The groups that are moved whole from training to validation.", choices=get_args(ValidationBy)
-    )
-    split_seed: int = option(0, "Seed of the protocol's shuffles; the same for all runs.", least=0)
+    validation: str = option("auto", "Groups that move as a whole from training to validation.", choices=get_args(ValidationBy))
+    split_seed: int = option(0, "Seed of the protocol's shuffling; the same for all runs.", least=0)
     stores: tuple[str, ...] | None = option(
         None, "Stores to use, by encoder or store name.", unset="the only one of each modality", flag="-"
     )
     audio: tuple[str, ...] | None = option(None, "Audio stores to use, by encoder or store name.")
     text: tuple[str, ...] | None = option(None, "Text stores to use, by encoder or store name.")
-    visual: tuple[str, ...] | None = option(None, "Visual stores to use, which are imported, by name.")
-    modalities: tuple[str, ...] | None = option(None, "Use these only.", unset="all that have features", choices=MODALITIES)
+    visual: tuple[str, ...] | None = option(None, "Imported visual stores to use, by name.")
+    modalities: tuple[str, ...] | None = option(None, "Use only these.", unset="all that have features", choices=MODALITIES)
     views: tuple[str, ...] | None = option(
         None,
-        "Augmented views of the audio that training utterances are drawn among, one for each utterance, run and epoch: all, "
-        "tta, or names. Validation and test are always the original.",
-        unset="the original alone",
+        "Augmented views of the audio to train on: all, tta, or names. One is drawn for each utterance, run and epoch. "
+        "Validation and test always use the original.",
+        unset="only the original",
     )
     layer: int | None = option(
         None,
-        "The layer to use of stores with several (ser extract --layers all), by its number; 0 is the input of the first block.",
+        "Number of the layer to use from stores with several (ser extract --layers all); 0 is the input of the first block.",
         unset="all, summed with learned weights",
         least=0,
     )
     normalize: str = option(
         "train",
-        "The utterances whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
+        "Utterances whose statistics standardise the features; corpus and speaker use unlabelled test data (stamped).",
         choices=("none", "train", "corpus", "speaker"),
     )
     limit: float = option(
-        3.0,
-        "Standardised features beyond so many standard deviations are set to this limit; 0: no limit.",
-        least=0,
-        flag="feature-limit",
+        3.0, "Clip standardised features to this many standard deviations; 0: no limit.", least=0, flag="feature-limit"
     )
-    runs: int = option(5, "Seeds. Run k has the same numbers whatever the number of runs is.", least=1, below=100_000)
+    runs: int = option(
+        5, "Number of seeds. The numbers of run k do not depend on how many runs there are.", least=1, below=100_000
+    )
     seed: int = option(0, "Seed of the experiment.")
     refit: str = option(
         "auto",
-        "Train again on training and validation for the epochs that validation picked; auto: where validation was taken from "
-        "the protocol's training part. Validation scores are of the head before.",
+        "Train again on training and validation data for the number of epochs that validation picked; auto: only where "
+        "validation was taken from the protocol's training part. Validation scores are those before refitting.",
         choices=("auto", "always", "never"),
     )
-    save: bool = option(False, "Also write each run's head, for ser predict and ser evaluate.")
-    output: Path | None = option(None, "Summary file, which ends in .json.", unset="named after the experiment, in results/")
-    log: tuple[str, ...] | None = option(None, "Trackers to write curves and scores into, in results/.")
-    jobs: int | None = option(None, "Worker processes, or threads.", unset="one for each core", least=1)
+    save: bool = option(False, "Also save each run's head, for ser predict and ser evaluate.")
+    output: Path | None = option(None, "Summary file, ending in .json.", unset="named after the experiment, in results/")
+    log: tuple[str, ...] | None = option(None, "Trackers that curves and scores are written to, in results/.")
+    jobs: int | None = option(None, "Worker processes, or threads.", unset="one per core", least=1)
     backend: str = option(
         LOCAL,
-        "The workers that train: loky, processes of this machine; threads, those of this process; dask or ray, those of a "
-        "cluster. See docs/cluster.md.",
+        "Workers that train: loky, processes on this machine; threads of this process; dask or ray, workers of a cluster. "
+        "See docs/cluster.md.",
         choices=BACKENDS,
     )
     address: str | None = option(None, "Address of the cluster.", unset="that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS")
     memory: float | None = option(
         None,
-        "GiB that the features may take in each process, as stored and standardised. Larger ones stay on disk, and batches are "
-        "read as they are needed: the same numbers, slower.",
+        "GiB that features, as stored and standardised, may occupy in each process. Larger features stay on disk and are read "
+        "batch by batch: the same numbers, slower.",
         unset="as much as they need",
         least=0,
     )
     shard: str | None = option(
         None,
-        "Train part I (0 to N - 1) of N of the runs and end, beside other processes; the same without it then goes on. "
-        "Python raises ser.errors.PartDone.",
+        "Train part I (0 to N - 1) of N of the runs, then end; other processes train the other parts. The same command "
+        "without --shard then finishes the experiment. In Python, ser.errors.PartDone is raised.",
         unset="all",
         metavar="I/N",
     )
     stack: int | None = option(None, "Runs trained together.", unset="chosen by size", least=1)
     device: str = option(
         "auto",
-        "auto, cpu, cuda, cuda:1, cuda:all, mps; auto takes a GPU where there is one; cuda:all, all of this "
-        "machine, each with a process of its own.",
+        "auto, cpu, cuda, cuda:1, cuda:all, mps. auto uses a GPU if there is one; cuda:all uses all GPUs of this machine, "
+        "with one process each.",
         form=(r"auto|cpu|cuda(:\d+|:all)?|mps", "auto, cpu, cuda, cuda:N, cuda:all or mps"),
     )
     quiet: bool = option(True, "Print no progress.", flag="-")
